@@ -1,0 +1,1 @@
+"""What runs: people ask and press, time sweeps, managers read."""

@@ -1,0 +1,192 @@
+"""What a source system may tell us: Row, Batch, Connector, and the allow-list of facts.
+
+A row says what is true of one real thing (a claim, a treatment plan, an ERA, a sterilizer-week). Its `keys` are the source's
+own names for that thing (claim number, payer's control number): they join rows, and people on duty see them at /r/REF, but no
+message is ever built from them. Its `facts` are typed and listed in KINDS; a value that is not on the list has no place to
+live, so free text and names cannot travel any further than the connector.
+
+    ConnectorError      the whole source cannot be read: quarantine it, tell the administrator, change nothing
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from types import MappingProxyType
+from typing import Literal, Protocol, runtime_checkable
+
+Kind = Literal["claim", "treatment_plan", "era", "sterilizer_week"]
+Value = int | str | date | datetime | tuple[str, ...]
+Covers = Literal["snapshot", "delta"]
+
+CODE = re.compile(r"[A-Z0-9]{1,8}(-[A-Z0-9]{1,8})?")
+"""What a code may look like (CARC `CO-16`, X12 status `A3`): upper case, short, no blanks, so that no name fits."""
+
+
+@dataclass(frozen=True)
+class Fact:
+    """One allowed fact of a kind: its type, and for an enum the words it may be."""
+
+    type: Literal["cents", "date", "instant", "count", "enum", "codes"]
+    words: tuple[str, ...] = ()
+    moves: bool = False
+    """True where a change of this fact is work on the item (movement), not bookkeeping."""
+
+
+KINDS: Mapping[Kind, Mapping[str, Fact]] = MappingProxyType(
+    {
+        "claim": {
+            "status": Fact("enum", ("unsent", "sent", "rejected", "denied", "received", "paid", "closed"), moves=True),
+            "service_on": Fact("date"),
+            "sent_at": Fact("instant", moves=True),
+            "touched_at": Fact("instant", moves=True),
+            "rejected_at": Fact("instant"),
+            "denied_at": Fact("instant"),
+            "worked_at": Fact("instant", moves=True),  # a person worked the rejection or denial
+            "escalated_at": Fact("instant", moves=True),  # handed to appeals or central follow-up
+            "resolved_at": Fact("instant", moves=True),
+            "charge_cents": Fact("cents"),
+            "paid_cents": Fact("cents"),
+            "patient_share_cents": Fact("cents"),
+            "reasons": Fact("codes"),
+        },
+        "treatment_plan": {
+            "presented_on": Fact("date"),
+            "value_cents": Fact("cents"),
+            "procedures": Fact("count"),
+            "scheduled_for": Fact("instant", moves=True),
+            "scheduled_codes": Fact(
+                "count", moves=True
+            ),  # planned procedures of this plan that now have an appointment
+            "contacted_at": Fact("instant", moves=True),
+            "status": Fact("enum", ("active", "accepted", "declined", "completed"), moves=True),
+        },
+        "era": {
+            "received_at": Fact("instant"),
+            "paid_on": Fact("date"),
+            "paid_cents": Fact("cents"),
+            "claims": Fact("count"),
+            "posted_at": Fact("instant", moves=True),
+            "posted_cents": Fact("cents", moves=True),
+            "balanced": Fact("enum", ("yes", "no")),
+        },
+        "sterilizer_week": {
+            "tested_at": Fact("instant", moves=True),
+            "read_at": Fact("instant", moves=True),
+            "result": Fact("enum", ("pass", "fail"), moves=True),
+        },
+    }
+)
+
+
+@dataclass(frozen=True, order=True)
+class Key:
+    """One name the source uses for the thing, e.g. Key("claim_no", "C-1042"). Unique per site and kind."""
+
+    name: str
+    value: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one source says of one thing at one moment.
+
+    kind   which sort of thing
+    keys   at least one; the first is the source's primary key
+    facts  names and types of KINDS[kind]; a fact that is absent is unknown, not empty
+    site   set only where the source itself names the site; otherwise the feed's site holds
+    line   line or segment number in the source, for reports
+    raises ValueError   no key, an unknown fact, or a value of the wrong type
+    """
+
+    kind: Kind
+    keys: tuple[Key, ...]
+    facts: Mapping[str, Value] = field(default_factory=dict)
+    site: str | None = None
+    line: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.keys:
+            raise ValueError("a row needs at least one key")
+        for name, value in self.facts.items():
+            check_fact(self.kind, name, value)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the source that was not used, said in one sentence without any of the source's free text."""
+
+    where: str
+    what: str
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A piece of a source, applied whole or not at all.
+
+    rows      what is true
+    deleted   primary keys the source says are gone (delta only)
+    cursor    where to go on; opaque, stored by the caller
+    as_of     aware UTC; everything here was true at this instant
+    covers    "snapshot": things not named here are gone from the source; "delta": absence means nothing
+    problems  what was left out and why
+    totals    named sums to print and to compare (cents and counts)
+    sha256    of the bytes read, where the source is a file; imports of the same bytes are recognised by it
+    name      of the file read, without its folder
+    """
+
+    rows: tuple[Row, ...]
+    cursor: str
+    as_of: datetime
+    covers: Covers
+    kind: Kind
+    deleted: tuple[Key, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    totals: Mapping[str, int] = field(default_factory=dict)
+    sha256: str = ""
+    name: str = ""
+    unreadable: str = ""
+    """One sentence where the whole file could not be read: it is quarantined and nothing of it is applied."""
+
+
+@runtime_checkable
+class Connector(Protocol):
+    """One read-only way into one source system."""
+
+    name: str
+
+    def fetch(self, cursor: str | None) -> Iterator[Batch]:
+        """What is new since `cursor` (None: everything), oldest first.
+
+        raises ConnectorError   one file or answer cannot be read; it was not consumed
+        """
+        ...
+
+
+class ConnectorError(Exception):
+    """The source cannot be read. The text says what, where and what to do, and holds no patient data."""
+
+
+def check_fact(kind: Kind, name: str, value: Value) -> None:
+    """Raise ValueError unless `value` may stand as fact `name` of `kind`."""
+    fact = KINDS[kind].get(name)
+    if fact is None:
+        raise ValueError(f"{kind} has no fact {name!r}")
+    if not _fits(fact, value):
+        raise ValueError(f"{kind}.{name} does not take this value")
+
+
+def _fits(fact: Fact, value: Value) -> bool:
+    match fact.type:
+        case "cents" | "count":
+            return type(value) is int and (fact.type == "cents" or value >= 0)
+        case "date":
+            return type(value) is date
+        case "instant":
+            return isinstance(value, datetime) and value.tzinfo is UTC
+        case "enum":
+            return value in fact.words
+        case "codes":
+            return isinstance(value, tuple) and all(CODE.fullmatch(code) for code in value)
