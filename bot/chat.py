@@ -186,8 +186,6 @@ def card_from_json(data: Mapping[str, Any], kind: Kind) -> Card:
             Source(Wording(s["sop"]), int(s["version"]), Wording(s["step"]), Wording(s["quote"]), Wording(s["title"]))
             for s in data["sources"]
         ),
-        buttons=tuple(
-            Button(b["verb"], b["target"], Wording(b["label"]), b["needs"], b["style"]) for b in data["buttons"]
-        ),
+        buttons=tuple(Button(b["verb"], b["target"], Wording(b["label"]), b["needs"], b["style"]) for b in data["buttons"]),
         ref=data["ref"],
     )

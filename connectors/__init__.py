@@ -57,9 +57,7 @@ KINDS: Mapping[Kind, Mapping[str, Fact]] = MappingProxyType(
             "value_cents": Fact("cents"),
             "procedures": Fact("count"),
             "scheduled_for": Fact("instant", moves=True),
-            "scheduled_codes": Fact(
-                "count", moves=True
-            ),  # planned procedures of this plan that now have an appointment
+            "scheduled_codes": Fact("count", moves=True),  # planned procedures of this plan that now have an appointment
             "contacted_at": Fact("instant", moves=True),
             "status": Fact("enum", ("active", "accepted", "declined", "completed"), moves=True),
         },
