@@ -1,0 +1,50 @@
+# Two commands do all the set-up: `make demo` and `make test`. They need Python 3.11 to 3.13 and a package index, nothing else.
+#
+#   make demo     the sample practice on a local page; prints the address
+#   make test     the whole suite
+#   make check    what CI runs: format, lint, types, imports, docs, and the suite
+#   make bench    how much our bookkeeping costs, as ratios
+#   make docs     write the generated lists in docs/ again
+#   make lock     write locks/ again after a change in pyproject.toml; UPGRADE=--upgrade takes the newest versions
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench docs lock ready-run ready-dev
+
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
+PY := .venv/bin/python
+COMPILE = $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
+
+help:
+	@sed -n 's/^#   //p' Makefile
+
+demo: ready-run
+	@exec $(PY) -m bot demo
+
+test: ready-dev
+	@exec $(PY) -m pytest
+
+check: ready-dev
+	$(PY) -m ruff format --check .
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(PY) .venv/bin/lint-imports
+	$(PY) -m tests.docs_writer --check
+	$(PY) -m pytest
+
+bench: ready-dev
+	@exec $(PY) -m tests.bench
+
+docs: ready-dev
+	$(PY) -m tests.docs_writer
+
+lock: ready-dev
+	$(COMPILE) --all-extras --group dev pyproject.toml -o locks/dev.txt
+	$(COMPILE) --constraint locks/dev.txt pyproject.toml -o locks/run.txt
+	$(COMPILE) --constraint locks/dev.txt --extra postgres pyproject.toml -o locks/postgres.txt
+
+# .venv holds a copy of each lock it was brought to; where the copy is the lock and Python starts, there is nothing to do.
+ready-run ready-dev: ready-%:
+	@cmp -s locks/$*.txt .venv/$*.txt && $(PY) -c '' 2>/dev/null || { \
+		test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11, 3.12 or 3.13 and found none: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+		$(PYTHON) .ci/venv.py $*; }
