@@ -7,17 +7,50 @@ instead of failing half-way; the file is in WAL mode with synchronous=FULL, so t
 from __future__ import annotations
 
 import secrets
+import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Engine, Index, UniqueConstraint, create_engine, event, text
+from sqlalchemy import JSON, Connection, Engine, Index, UniqueConstraint, create_engine, event, make_url, text
 from sqlmodel import Field, Session, SQLModel
 
 from knowledge.tables import Utc
 
 _WRITE = "holdfast_write"
+_SCHEMA_LOCK = 0x686F6C6466617374  # "holdfast"
+_REFUSED = frozenset(
+    {
+        sqlite3.SQLITE_ALTER_TABLE,
+        sqlite3.SQLITE_ATTACH,
+        sqlite3.SQLITE_DETACH,
+        sqlite3.SQLITE_CREATE_TRIGGER,
+        sqlite3.SQLITE_CREATE_TEMP_TRIGGER,
+        sqlite3.SQLITE_DROP_INDEX,
+        sqlite3.SQLITE_DROP_TABLE,
+        sqlite3.SQLITE_DROP_TRIGGER,
+    }
+)
+_HARMLESS_PRAGMAS = frozenset(
+    {
+        "busy_timeout",
+        "foreign_key_check",
+        "foreign_key_list",
+        "index_info",
+        "index_list",
+        "index_xinfo",
+        "integrity_check",
+        "quick_check",
+        "table_info",
+        "table_list",
+        "table_xinfo",
+        "wal_checkpoint",
+    }
+)
+"""The only pragmas that may be given a value; any pragma may be read."""
 _ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -34,8 +67,9 @@ class Feed(SQLModel, table=True):
 
     id: str = Field(primary_key=True)
     connector: str
-    kind: str
     site: str
+    kinds: str = ""
+    """The kinds it has brought so far, blank-separated; those it brings as snapshots carry a `!`: `claim! era`."""
     cursor: str | None = None
     as_of: datetime | None = Field(default=None, sa_type=Utc)
     first_as_of: datetime | None = Field(default=None, sa_type=Utc)
@@ -50,15 +84,20 @@ class Intake(SQLModel, table=True):
 
     feed: str = Field(primary_key=True)
     sha256: str = Field(primary_key=True)
+    kind: str = Field(primary_key=True)
     name: str
     at: datetime = Field(sa_type=Utc)
+    as_of: datetime | None = Field(default=None, sa_type=Utc)
     outcome: str
     detail: str = ""
     rows: int = 0
 
 
 class Sighting(SQLModel, table=True):
-    """What one feed said of one thing as of one instant. Items are folded from these, in any order of arrival."""
+    """What one feed said of one thing from one instant until another: a run of equal statements.
+
+    Items are folded from these runs, so the order in which files arrive makes no difference.
+    """
 
     __table_args__ = (
         UniqueConstraint("feed", "natural_key", "as_of"),
@@ -68,9 +107,11 @@ class Sighting(SQLModel, table=True):
     feed: str
     natural_key: str
     as_of: datetime = Field(sa_type=Utc)
+    until: datetime = Field(sa_type=Utc)
     item: str
     facts: dict[str, Any] = Field(sa_type=JSON)
-    keys: list[list[str]] = Field(sa_type=JSON)
+    sha: str
+    """Of the facts; empty where a snapshot no longer names the thing."""
     gone: bool = False
 
 
@@ -78,7 +119,9 @@ class Item(SQLModel, table=True):
     """One real thing in the world, merged from every feed that knows it."""
 
     __table_args__ = (
-        Index("ix_item_wake", "wake_at", sqlite_where=text("open"), postgresql_where=text("open")),
+        Index(
+            "ix_item_wake", "wake_at", sqlite_where=text("wake_at IS NOT NULL"), postgresql_where=text("wake_at IS NOT NULL")
+        ),
         Index("ix_item_site_kind", "site", "kind"),
     )
     ref: str = Field(primary_key=True)
@@ -88,7 +131,8 @@ class Item(SQLModel, table=True):
     opened_at: datetime = Field(sa_type=Utc)
     moved_at: datetime = Field(sa_type=Utc)
     """The last change that matters (Fact.moves), not the last import."""
-    seen_at: datetime = Field(sa_type=Utc)
+    gone: bool = False
+    """No snapshot that once named it names it now."""
     wake_at: datetime | None = Field(default=None, sa_type=Utc)
     """The next instant at which a rule could fire; None when only a change of the source can make it stall."""
     open: bool = True
@@ -238,6 +282,8 @@ class Delivery(SQLModel, table=True):
     channel: str = ""
     message: str = ""
     reason: str = ""
+    redraw: bool = Field(default=False, index=True)
+    """Set when what the sent card says is no longer so; cleared once the card was edited in place."""
 
 
 class Slot(SQLModel, table=True):
@@ -273,14 +319,21 @@ class Mark(SQLModel, table=True):
 
 
 class LedgerRow(SQLModel, table=True):
-    """One link of a chain. Never changed, never deleted (triggers); the content lives beside it in LedgerBody."""
+    """One link of a chain. Never changed, never deleted (triggers); the content lives beside it in LedgerBody.
+
+    WITHOUT ROWID: on SQLite an INSERT OR REPLACE that names another row's rowid would put that row out of the way.
+    """
 
     __tablename__ = "ledger"
-    __table_args__ = (UniqueConstraint("chain", "seq"), UniqueConstraint("chain", "prev_hash"))
+    __table_args__ = (
+        UniqueConstraint("chain", "seq"),
+        UniqueConstraint("chain", "prev_hash"),
+        {"sqlite_with_rowid": False},
+    )
     chain: str = Field(primary_key=True)
     seq: int = Field(primary_key=True)
     prev_hash: str
-    leaf: str = Field(index=True)
+    leaf: str = Field(index=True, unique=True)
     hash: str
 
 
@@ -288,6 +341,7 @@ class LedgerBody(SQLModel, table=True):
     """The content of a leaf: canonical JSON of the event. Retention may erase it; the chain still verifies."""
 
     __tablename__ = "ledger_body"
+    __table_args__ = ({"sqlite_with_rowid": False},)
     leaf: str = Field(primary_key=True)
     at: datetime = Field(sa_type=Utc, index=True)
     what: str = Field(index=True)
@@ -302,32 +356,16 @@ class LedgerBody(SQLModel, table=True):
 
 
 def open_engine(url: str) -> Engine:
-    """The engine for `url`, with SQLite's pragmas set on every connection. Creates no table: `migrate` does."""
+    """The engine for `url`, with SQLite's pragmas and guard set on every connection. Creates no table: `migrate` does."""
     if not url.startswith("sqlite"):
         return create_engine(url, pool_pre_ping=True)
+    file = make_url(url).database
+    if file and file != ":memory:":
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": 30.0, "check_same_thread": False})
     event.listen(engine, "connect", _sqlite_connected)
     event.listen(engine, "begin", _sqlite_begin)
     return engine
-
-
-def _sqlite_connected(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # we say BEGIN ourselves
-    cursor = connection.cursor()
-    for pragma in (
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-        "recursive_triggers=ON",
-        "busy_timeout=30000",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
-
-
-def _sqlite_begin(connection: Any) -> None:
-    immediate = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
 
 
 @contextmanager
@@ -342,3 +380,80 @@ def read(engine: Engine) -> Iterator[Session]:
     """One read transaction: a consistent view, nothing kept."""
     with Session(engine, expire_on_commit=False) as session:
         yield session
+
+
+def is_write(session: Session) -> bool:
+    """Whether `session` was opened by `write`: on SQLite, whether it holds the one write lock from its first statement."""
+    return bool(session.connection().get_execution_options().get(_WRITE, False))
+
+
+@contextmanager
+def schema_change(engine: Engine) -> Iterator[Connection]:
+    """One write transaction that may change tables and triggers, which every other connection of ours is refused.
+
+    On PostgreSQL it holds an advisory lock, on SQLite the write lock, so that two processes take turns.
+    """
+    with engine.execution_options(**{_WRITE: True}).connect() as connection:
+        raw: Any = connection.connection.driver_connection
+        sqlite = connection.dialect.name == "sqlite"
+        if sqlite:
+            raw.set_authorizer(None)
+        try:
+            with connection.begin():
+                if not sqlite:
+                    connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+                yield connection
+        finally:
+            if sqlite:
+                raw.set_authorizer(_guard)
+
+
+def _sqlite_connected(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # we say BEGIN ourselves
+    cursor = connection.cursor()
+    for pragma in (
+        "busy_timeout=30000",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "recursive_triggers=ON",
+    ):
+        _patiently(cursor, f"PRAGMA {pragma}")
+    cursor.close()
+    connection.set_authorizer(_guard)
+
+
+def _patiently(cursor: Any, statement: str) -> None:
+    """Run `statement`, waiting up to 30 s: SQLite's own busy timeout does not cover the first change to WAL mode."""
+    for pause in [0.02] * 1500:
+        try:
+            cursor.execute(statement)
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error):
+                raise
+            time.sleep(pause)
+    cursor.execute(statement)
+
+
+def _sqlite_begin(connection: Any) -> None:
+    immediate = connection.get_execution_options().get(_WRITE, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+
+
+def _guard(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:
+    """SQLite's authorizer: what the running program may not do to its own file, so that no fault of ours can unlock the ledger.
+
+    PostgreSQL has roles for this; here every connection is the owner.
+    """
+    if action == sqlite3.SQLITE_PRAGMA:
+        allowed = second is None or first in _HARMLESS_PRAGMAS
+    else:
+        allowed = action not in _REFUSED
+    return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
+
+
+def alone(session: Session, name: str) -> None:
+    """Make this write transaction the only one that holds `name` until it ends. SQLite's writers are alone already."""
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})

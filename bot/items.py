@@ -1,0 +1,700 @@
+"""Connector rows -> one item per real thing; and which feeds are too old to judge by.
+
+What a feed says of a thing is kept as runs of equal statements (Sighting), and an item is folded from the runs of every feed
+that knows it. The fold looks only at what was said and as of when, so files may come twice, late, or in any order.
+
+    FeedsError      feeds.toml cannot be used; carries every finding with its line
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import tomllib
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import insert, select, tuple_, update
+from sqlmodel import Session, col
+
+from bot.hours import Site
+from bot.records import Feed, Intake, Item, ItemKey, Sighting, alone, new_ref
+from bot.rules import Anchor, Snapshot
+from connectors import KINDS, Batch, Key, Kind, Row
+
+AMOUNT: Mapping[str, str] = {"claim": "charge_cents", "treatment_plan": "value_cents", "era": "paid_cents"}
+"""The fact that says what an item is worth."""
+
+ENDED: Mapping[str, frozenset[str]] = {
+    "claim": frozenset({"paid", "closed"}),
+    "treatment_plan": frozenset({"declined", "completed"}),
+}
+"""Statuses after which a thing no longer counts as open work."""
+
+_CHUNK = 400
+
+
+@dataclass(frozen=True)
+class FeedConfig:
+    """One feed of feeds.toml. `options` are the connector's own."""
+
+    id: str
+    connector: str
+    site: str
+    stale_after: timedelta
+    options: Mapping[str, object]
+    line: int = 0
+
+
+@dataclass(frozen=True)
+class FeedFinding:
+    file: str
+    line: int
+    what: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}: {self.what}"
+
+
+class FeedsError(Exception):
+    """feeds.toml cannot be used."""
+
+    def __init__(self, findings: Sequence[FeedFinding]) -> None:
+        super().__init__("; ".join(str(f) for f in findings))
+        self.findings = tuple(findings)
+
+
+@dataclass(frozen=True)
+class Merged:
+    """What one batch did: items it made, items whose facts it changed, and whether it was known already."""
+
+    created: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    known: bool = False
+
+
+@dataclass(frozen=True)
+class Staleness:
+    """A feed that is too old to judge by. `as_of` None: it never said anything."""
+
+    feed: str
+    site: str
+    as_of: datetime | None
+    limit: timedelta
+
+
+# --- feeds -------------------------------------------------------------------------------------------------------------
+
+
+def load_feeds(path: Path, sites: Iterable[str]) -> dict[str, FeedConfig]:
+    """The feeds of feeds.toml by id; no file means no feeds. raises FeedsError with every mistake and its line"""
+    if not path.exists():
+        return {}
+    text = path.read_text("utf-8")
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as bad:
+        found = re.search(r"line (\d+)", str(bad))
+        line = int(found.group(1)) if found else 1
+        raise FeedsError([FeedFinding(path.name, line, f"this line is not TOML: {bad}")]) from None
+    findings: list[FeedFinding] = []
+    feeds = {
+        name: feed
+        for name, table in data.get("feeds", {}).items()
+        if (feed := _feed(name, table, _line_of(text, name), set(sites), path.name, findings))
+    }
+    if findings:
+        raise FeedsError(findings)
+    return feeds
+
+
+def stale(session: Session, feeds: Mapping[str, FeedConfig], now: datetime) -> list[Staleness]:
+    """The feeds whose last true statement is older than their limit, or that never made one."""
+    known = {f.id: f.as_of for f in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds))))}
+    out = []
+    for feed in feeds.values():
+        as_of = known.get(feed.id)
+        if as_of is None or now - as_of > feed.stale_after:
+            out.append(Staleness(feed.id, feed.site, as_of, feed.stale_after))
+    return out
+
+
+def unjudged(session: Session, feeds: Mapping[str, FeedConfig], now: datetime) -> set[tuple[str, str]]:
+    """The (site, kind) pairs on which nothing may be judged now.
+
+    What brings a kind as snapshots decides; deltas count only where no snapshot exists. A pair that no feed brings is judged:
+    an obligation without a feed has no evidence on file.
+    """
+    too_old = {s.feed for s in stale(session, feeds, now)}
+    rows = {f.id: f for f in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds))))}
+    pairs: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)
+    for feed in feeds.values():
+        for word in _kinds(feed, rows.get(feed.id)):
+            pairs[feed.site, word.rstrip("!")].append((word.endswith("!"), feed.id in too_old))
+    out = set()
+    for pair, sources in pairs.items():
+        deciding = [old for snapshot, old in sources if snapshot] or [old for _, old in sources]
+        if any(deciding):
+            out.add(pair)
+    return out
+
+
+def _kinds(feed: FeedConfig, row: Feed | None) -> list[str]:
+    """The kinds a feed brings; before its first statement, those its configuration announces."""
+    if row is not None and row.kinds:
+        return row.kinds.split()
+    announced = feed.options.get("kinds")
+    return [str(k) for k in announced] if isinstance(announced, list) else []
+
+
+# --- merging -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Run:
+    """A run of equal statements of one feed about one thing, as of `start` until `until`."""
+
+    start: datetime
+    until: datetime
+    sha: str
+    item: str
+    id: int | None = None
+    facts: dict[str, Any] | None = None
+    touched: bool = False
+
+
+def merge(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> Merged:
+    """Apply one batch whole, in the caller's transaction. The same bytes a second time change nothing."""
+    alone(session, f"merge:{feed.site}")
+    row = _feed_row(session, feed)
+    if _known(session, feed.id, batch):
+        row.cursor, row.pulled_at = batch.cursor, now
+        session.flush()
+        return Merged(known=True)
+    spoken = _instants(session, feed.id, batch.kind)
+    session.add(_intake(feed.id, batch, now))
+    said = {_natural(row.kind, row.site or feed.site, row.keys[0]): row for row in batch.rows}
+    runs = _runs(session, feed.id, batch.kind)
+    created, owner = _resolve(session, feed.site, said, runs, batch)
+    changed = _place_all(runs, said, owner, batch, feed.site, spoken)
+    _store(session, feed.id, runs)
+    _advance(row, batch, now)
+    session.flush()
+    refs = changed | set(created)
+    refold(session, refs, now)
+    return Merged(tuple(created), tuple(sorted(refs)))
+
+
+def _natural(kind: str, site: str, key: Key) -> str:
+    return f"{kind}:{site}:{key.name}={key.value}"
+
+
+def _runs(session: Session, feed: str, kind: str) -> dict[str, list[_Run]]:
+    """Every run this feed ever made of this kind, by thing, oldest first."""
+    s = Sighting
+    columns = (col(s.natural_key), col(s.as_of), col(s.until), col(s.sha), col(s.item), col(s.id))
+    query = select(*columns).where(
+        col(Sighting.feed) == feed, col(Sighting.natural_key).startswith(f"{kind}:", autoescape=True)
+    )
+    runs: dict[str, list[_Run]] = defaultdict(list)
+    for natural, start, until, sha, item, run_id in session.execute(query.order_by(col(Sighting.as_of))):
+        runs[natural].append(_Run(start, until, sha, item, run_id))
+    return runs
+
+
+def _instants(session: Session, feed: str, kind: str) -> list[datetime]:
+    """The instants at which this feed has spoken of this kind, oldest first."""
+    query = select(col(Intake.as_of)).where(col(Intake.feed) == feed, col(Intake.kind) == kind, col(Intake.as_of).is_not(None))
+    return sorted({at for at in session.scalars(query) if at})
+
+
+def _place_all(
+    runs: dict[str, list[_Run]],
+    said: Mapping[str, Row],
+    owner: Mapping[str, str],
+    batch: Batch,
+    site: str,
+    spoken: list[datetime],
+) -> set[str]:
+    """Put every statement of the batch into its thing's runs; the items whose history that changed."""
+    again = batch.as_of in spoken
+    instants = sorted({*spoken, batch.as_of}) if batch.covers == "snapshot" else None
+    changed: set[str] = set()
+    for natural, row in said.items():
+        facts = encode(row.facts)
+        new = _Run(batch.as_of, batch.as_of, _sha(facts), owner[natural], facts=facts, touched=True)
+        if _place(runs[natural], new, instants, again=again):
+            changed.add(owner[natural])
+    absent = [n for n in runs if n not in said] if batch.covers == "snapshot" else _deleted(batch, site, runs)
+    for natural in absent:
+        mine = runs[natural]
+        if mine and mine[0].start < batch.as_of:
+            new = _Run(batch.as_of, batch.as_of, "", mine[0].item, facts={}, touched=True)
+            if _place(mine, new, instants, again=again):
+                changed.add(mine[0].item)
+    return changed
+
+
+def _deleted(batch: Batch, site: str, runs: Mapping[str, list[_Run]]) -> list[str]:
+    return [n for key in batch.deleted if (n := _natural(batch.kind, site, key)) in runs]
+
+
+def _place(runs: list[_Run], new: _Run, instants: list[datetime] | None, *, again: bool) -> bool:
+    """Insert one statement into a thing's runs, splitting the run it contradicts. True where history changed.
+
+    instants   when the feed spoke (snapshots): after a split the old statement goes on at the feed's next word, because a
+               snapshot that was read then did say so. None: a delta, where only the run's own end is known.
+    again      the feed has spoken as of this instant before: the greater hash wins, in any order; presence beats absence
+    """
+    at = new.start
+    i = bisect_right(runs, at, key=lambda r: r.start) - 1
+    before = runs[i] if i >= 0 else None
+    after = runs[i + 1] if i + 1 < len(runs) else None
+    if before is not None and before.sha == new.sha:
+        if at > before.until:
+            before.until, before.touched = at, True
+        return False
+    if again and before is not None and before.until >= at and new.sha < before.sha:
+        return False
+    if before is not None and before.until >= at:
+        _split(runs, i, at, instants)
+        i = bisect_right(runs, at, key=lambda r: r.start) - 1
+        if i >= 0 and runs[i].start == at:
+            runs[i].sha, runs[i].facts, runs[i].item, runs[i].touched = new.sha, new.facts, new.item, True
+            return True
+        runs.insert(i + 1, new)
+        return True
+    if after is not None and after.sha == new.sha:
+        after.start, after.touched = at, True
+        return True
+    runs.insert(i + 1, new)
+    return True
+
+
+def _split(runs: list[_Run], i: int, at: datetime, instants: list[datetime] | None) -> None:
+    """Open the run i at `at`: what it says goes on after, if it was said after."""
+    old = runs[i]
+    if old.until > at:
+        later = old.until if instants is None else instants[bisect_right(instants, at)]
+        runs.insert(i + 1, _Run(later, old.until, old.sha, old.item, facts=old.facts, touched=True))
+        runs[i + 1].id = None
+        if old.facts is None:
+            runs[i + 1].facts = {"__copy_of__": old.id}
+    earlier = old.start if instants is None or old.start == at else instants[bisect_left(instants, at) - 1]
+    old.until, old.touched = max(old.start, earlier), True
+
+
+def _store(session: Session, feed: str, runs: Mapping[str, list[_Run]]) -> None:
+    """Write the touched runs: new ones inserted, others' ends (or contents) updated."""
+    new, moved = [], []
+    for natural, mine in runs.items():
+        for run in mine:
+            if not run.touched:
+                continue
+            facts = run.facts
+            if facts is not None and "__copy_of__" in facts:
+                facts = session.scalar(select(col(Sighting.facts)).where(col(Sighting.id) == facts["__copy_of__"])) or {}
+            if run.id is None:
+                new.append(
+                    {
+                        "feed": feed, "natural_key": natural, "as_of": run.start, "until": run.until, "item": run.item,
+                        "facts": facts or {}, "sha": run.sha, "gone": not run.sha,
+                    }
+                )  # fmt: skip
+            else:
+                values = {"id": run.id, "as_of": run.start, "until": run.until}
+                if facts is not None:
+                    values |= {"facts": facts, "sha": run.sha, "gone": not run.sha}
+                moved.append(values)
+    plain = [m for m in moved if "sha" not in m]
+    if plain:
+        session.execute(update(Sighting), plain)
+    for values in moved:
+        if "sha" in values:
+            session.execute(update(Sighting), [values])
+    if new:
+        session.execute(insert(Sighting), new)
+
+
+def _owners(session: Session, site: str, rows: Iterable[Row]) -> dict[tuple[str, str, str, str], str]:
+    """The items that already carry any of these keys, by (kind, site, name, value)."""
+    wanted = sorted({(row.kind, row.site or site, key.name, key.value) for row in rows for key in row.keys})
+    found: dict[tuple[str, str, str, str], str] = {}
+    columns = tuple_(col(ItemKey.kind), col(ItemKey.site), col(ItemKey.name), col(ItemKey.value))
+    for start in range(0, len(wanted), _CHUNK):
+        for key in session.scalars(select(ItemKey).where(columns.in_(wanted[start : start + _CHUNK]))):
+            found[key.kind, key.site, key.name, key.value] = key.item
+    return found
+
+
+def _resolve(
+    session: Session, site: str, said: Mapping[str, Row], runs: Mapping[str, list[_Run]], batch: Batch
+) -> tuple[list[str], dict[str, str]]:
+    """Give every statement its item: the one its keys lead to, a new one, or the union of several.
+
+    returns   the new references, and each statement's item
+    """
+    owners = _owners(session, site, said.values())
+    created: list[str] = []
+    new_keys: list[dict[str, str]] = []
+    for row in said.values():
+        place = row.site or site
+        keys = [(row.kind, place, key.name, key.value) for key in row.keys]
+        refs = list(dict.fromkeys(owners[k] for k in keys if k in owners))
+        if not refs:
+            refs = [_new_item(session, row.kind, place, batch.as_of)]
+            created += refs
+        ref = refs[0] if len(refs) == 1 else _unite(session, refs, owners, new_keys, runs)
+        for key in keys:
+            if key not in owners:
+                new_keys.append(dict(zip(("kind", "site", "name", "value"), key, strict=True)) | {"item": ref})
+            owners[key] = ref
+    session.flush()
+    if new_keys:
+        session.execute(insert(ItemKey), new_keys)
+    owner = {n: owners[row.kind, row.site or site, row.keys[0].name, row.keys[0].value] for n, row in said.items()}
+    living = set(owner.values())
+    return [ref for ref in created if ref in living], owner
+
+
+def _new_item(session: Session, kind: str, site: str, at: datetime) -> str:
+    ref = new_ref()
+    session.add(Item(ref=ref, kind=kind, site=site, opened_at=at, moved_at=at, wake_at=at))
+    return ref
+
+
+def _unite(
+    session: Session,
+    refs: Sequence[str],
+    owners: dict[tuple[str, str, str, str], str],
+    new_keys: list[dict[str, str]],
+    runs: Mapping[str, list[_Run]],
+) -> str:
+    """Make several items one: the oldest keeps its reference, the others point to it."""
+    session.flush()
+    rows = list(session.scalars(select(Item).where(col(Item.ref).in_(refs))))
+    kept = min(rows, key=lambda item: (item.opened_at, item.ref)).ref
+    lost = [item.ref for item in rows if item.ref != kept]
+    session.execute(update(ItemKey).where(col(ItemKey.item).in_(lost)).values(item=kept))
+    session.execute(update(Sighting).where(col(Sighting.item).in_(lost)).values(item=kept))
+    session.execute(update(Item).where(col(Item.ref).in_(lost)).values(merged_into=kept, open=False, gone=True))
+    for key, ref in owners.items():
+        if ref in lost:
+            owners[key] = kept
+    for new in new_keys:
+        new["item"] = kept if new["item"] in lost else new["item"]
+    for mine in runs.values():
+        for run in mine:
+            run.item = kept if run.item in lost else run.item
+    return kept
+
+
+# --- folding -----------------------------------------------------------------------------------------------------------
+
+
+def refold(session: Session, refs: Iterable[str], now: datetime) -> None:
+    """Work out these items again from all that was ever said of them, and wake them."""
+    wanted = sorted(set(refs))
+    for start in range(0, len(wanted), _CHUNK):
+        chunk = wanted[start : start + _CHUNK]
+        history: dict[str, list[Sighting]] = defaultdict(list)
+        for sighting in session.scalars(select(Sighting).where(col(Sighting.item).in_(chunk))):
+            history[sighting.item].append(sighting)
+        for item in session.scalars(select(Item).where(col(Item.ref).in_(chunk), col(Item.merged_into) == "")):
+            if history[item.ref]:
+                _apply(item, fold(item.kind, history[item.ref]))
+                item.wake_at = now
+    session.flush()
+
+
+@dataclass(frozen=True)
+class Folded:
+    """An item as all its feeds together tell it."""
+
+    facts: Mapping[str, Any]
+    opened_at: datetime
+    moved_at: datetime
+    gone: bool
+
+
+def fold(kind: str, sightings: Iterable[Sighting]) -> Folded:
+    """One item from every run of every feed: a pure function of what was said and as of when.
+
+    Where two feeds differ on a fact, the one whose value changed last is believed. Movement is the last change of a fact that
+    matters: the instant the source gives for it, or else the first report that showed it.
+    """
+    sources: dict[tuple[str, str], list[Sighting]] = defaultdict(list)
+    for sighting in sightings:
+        sources[sighting.feed, sighting.natural_key].append(sighting)
+    best: dict[str, tuple[datetime, str, Any]] = {}
+    moves: list[datetime] = []
+    opened: list[datetime] = []
+    for (feed, _), runs in sorted(sources.items()):
+        runs.sort(key=lambda r: r.as_of)
+        opened.append(runs[0].as_of)
+        moves += _movements(kind, runs)
+        for name, value in runs[-1].facts.items():
+            candidate = (_since(runs, name), feed, value)
+            if name not in best or candidate[:2] > best[name][:2]:
+                best[name] = candidate
+    facts = {name: value for name, (_, _, value) in sorted(best.items())}
+    return Folded(facts, min(opened), max(moves, default=min(opened)), all(runs[-1].gone for runs in sources.values()))
+
+
+def _since(runs: Sequence[Sighting], name: str) -> datetime:
+    """Since when the newest value of one fact has been said, without a break."""
+    value = runs[-1].facts[name]
+    start = runs[-1].as_of
+    for run in reversed(runs[:-1]):
+        if run.facts.get(name) != value:
+            break
+        start = run.as_of
+    return start
+
+
+def _movements(kind: str, runs: Sequence[Sighting]) -> Iterator[datetime]:
+    """When a thing moved, by one feed's account."""
+    moving = {name: fact for name, fact in KINDS[_kind(kind)].items() if fact.moves}
+    before: Mapping[str, Any] = {}
+    for position, run in enumerate(runs):
+        if run.gone:
+            continue
+        changed = [name for name in moving if name in run.facts and run.facts[name] != before.get(name)]
+        stamped = [at for name in changed if moving[name].type == "instant" and (at := _instant(run.facts[name])) <= run.as_of]
+        if stamped:
+            yield max(stamped)
+        elif changed and position:
+            yield run.as_of
+        before = run.facts
+
+
+def _apply(item: Item, folded: Folded) -> None:
+    item.facts = dict(folded.facts)
+    item.opened_at, item.moved_at, item.gone = folded.opened_at, folded.moved_at, folded.gone
+    item.amount_cents = int(folded.facts.get(AMOUNT.get(item.kind, ""), 0))
+    item.open = not folded.gone and folded.facts.get("status") not in ENDED.get(item.kind, frozenset())
+
+
+# --- what rules see ----------------------------------------------------------------------------------------------------
+
+
+def snapshot(item: Item, site: Site, anchor: Anchor) -> Snapshot:
+    """The item as a rule sees it."""
+    return Snapshot(
+        ref=item.ref,
+        kind=item.kind,
+        site=site,
+        facts=decode(item.kind, item.facts),
+        opened_at=item.opened_at,
+        moved_at=item.moved_at,
+        gone=item.gone,
+        anchor=anchor,
+    )
+
+
+def due(session: Session, now: datetime, unjudged: Iterable[tuple[str, str]], limit: int = 500) -> list[Item]:
+    """The items whose moment has come, oldest first; those of `unjudged` feeds wait."""
+    query = select(Item).where(col(Item.wake_at).is_not(None), col(Item.wake_at) <= now)
+    for site, kind in sorted(unjudged):
+        query = query.where((col(Item.site) != site) | (col(Item.kind) != kind))
+    return list(session.scalars(query.order_by(col(Item.wake_at)).limit(limit)))
+
+
+def expect_weeks(session: Session, site: Site, sterilizers: Iterable[str], since: datetime, now: datetime) -> list[str]:
+    """Make the item of every sterilizer and ISO week from `since` to now, before anybody reports one. New refs are returned."""
+    first, last = (at.astimezone(site.zone).date() for at in (since, now))
+    monday = first - timedelta(days=first.weekday())
+    weeks = []
+    while monday <= last:
+        year, week, _ = monday.isocalendar()
+        weeks.append((f"{year}-W{week:02d}", monday))
+        monday += timedelta(days=7)
+    names = [(f"{s}/{week}", day) for s in sterilizers for week, day in weeks]
+    query = select(col(ItemKey.value)).where(
+        col(ItemKey.kind) == "sterilizer_week", col(ItemKey.site) == site.id, col(ItemKey.name) == "sterilizer_week"
+    )
+    known = set(session.scalars(query))
+    made = [_expected(session, site, name, day) for name, day in names if name not in known]
+    session.flush()
+    return made
+
+
+def _expected(session: Session, site: Site, name: str, monday: date) -> str:
+    start = datetime(monday.year, monday.month, monday.day, tzinfo=site.zone).astimezone(UTC)
+    ref = new_ref()
+    session.add(Item(ref=ref, kind="sterilizer_week", site=site.id, opened_at=start, moved_at=start, wake_at=start))
+    session.add(ItemKey(kind="sterilizer_week", site=site.id, name="sterilizer_week", value=name, item=ref))
+    return ref
+
+
+@dataclass(frozen=True)
+class Look:
+    """What people on duty see behind a reference: the source's own names, the facts, and who said them as of when."""
+
+    ref: str
+    kind: str
+    site: str
+    keys: tuple[tuple[str, str], ...]
+    facts: tuple[tuple[str, Any], ...]
+    sources: tuple[tuple[str, datetime], ...] = field(default_factory=tuple)
+
+
+def look(session: Session, ref: str) -> Look | None:
+    """What is behind a reference, following merges; None when there is no such item."""
+    item = session.get(Item, ref)
+    while item is not None and item.merged_into:
+        item = session.get(Item, item.merged_into)
+    if item is None:
+        return None
+    keys = session.scalars(select(ItemKey).where(col(ItemKey.item) == item.ref).order_by(col(ItemKey.name)))
+    runs = session.scalars(select(Sighting).where(col(Sighting.item) == item.ref))
+    said: dict[str, datetime] = {}
+    for run in runs:
+        said[run.feed] = max(run.until, said.get(run.feed, run.until))
+    return Look(
+        item.ref,
+        item.kind,
+        item.site,
+        tuple((k.name, k.value) for k in keys),
+        tuple(sorted(decode(item.kind, item.facts).items())),
+        tuple(sorted(said.items())),
+    )
+
+
+def by_key(session: Session, value: str) -> str | None:
+    """The item that carries this key value, of whatever name. For the sample's replay and for people on duty."""
+    return session.scalar(select(col(ItemKey.item)).where(col(ItemKey.value) == value).limit(1))
+
+
+# --- facts as JSON -----------------------------------------------------------------------------------------------------
+
+
+def encode(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as JSON values: dates and instants as ISO text, codes as lists."""
+    out: dict[str, Any] = {}
+    for name, value in facts.items():
+        if isinstance(value, datetime):
+            out[name] = value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        elif isinstance(value, date):
+            out[name] = value.isoformat()
+        else:
+            out[name] = list(value) if isinstance(value, tuple) else value
+    return out
+
+
+def decode(kind: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts as rules use them again."""
+    allowed = KINDS[_kind(kind)]
+    out: dict[str, Any] = {}
+    for name, value in facts.items():
+        match allowed[name].type:
+            case "instant":
+                out[name] = _instant(value)
+            case "date":
+                out[name] = date.fromisoformat(value)
+            case "codes":
+                out[name] = tuple(value)
+            case _:
+                out[name] = value
+    return out
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text).astimezone(UTC)
+
+
+def _sha(facts: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def _kind(kind: str) -> Kind:
+    return kind  # type: ignore[return-value]
+
+
+# --- feed rows ---------------------------------------------------------------------------------------------------------
+
+
+def _feed_row(session: Session, feed: FeedConfig) -> Feed:
+    row = session.get(Feed, feed.id)
+    if row is None:
+        row = Feed(id=feed.id, connector=feed.connector, site=feed.site)
+        session.add(row)
+    return row
+
+
+def _known(session: Session, feed: str, batch: Batch) -> bool:
+    return bool(batch.sha256) and session.get(Intake, (feed, batch.sha256, batch.kind)) is not None
+
+
+def _intake(feed: str, batch: Batch, now: datetime) -> Intake:
+    return Intake(
+        feed=feed,
+        sha256=batch.sha256 or hashlib.sha256(f"{batch.as_of}{batch.cursor}".encode()).hexdigest(),
+        kind=batch.kind,
+        name=batch.name,
+        at=now,
+        as_of=None if batch.unreadable else batch.as_of,
+        outcome="quarantined" if batch.unreadable else "applied",
+        detail=batch.unreadable or "; ".join(f"{p.where}: {p.what}" for p in batch.problems)[:2000],
+        rows=len(batch.rows),
+    )
+
+
+def quarantine(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> bool:
+    """Record an unreadable file whole and move past it; True the first time these bytes were seen."""
+    row = _feed_row(session, feed)
+    row.cursor, row.pulled_at = batch.cursor, now
+    if _known(session, feed.id, batch):
+        return False
+    session.add(_intake(feed.id, batch, now))
+    return True
+
+
+def _advance(row: Feed, batch: Batch, now: datetime) -> None:
+    row.cursor, row.pulled_at, row.problem = batch.cursor, now, ""
+    row.as_of = max(row.as_of, batch.as_of) if row.as_of else batch.as_of
+    row.first_as_of = min(row.first_as_of, batch.as_of) if row.first_as_of else batch.as_of
+    words = [w for w in row.kinds.split() if w.rstrip("!") != batch.kind]
+    row.kinds = " ".join(sorted([*words, batch.kind + ("!" if batch.covers == "snapshot" else "")]))
+
+
+def _feed(name: str, table: object, line: int, sites: set[str], file: str, findings: list[FeedFinding]) -> FeedConfig | None:
+    def wrong(what: str) -> None:
+        findings.append(FeedFinding(file, line, f"feed {name}: {what}"))
+
+    if not isinstance(table, dict):
+        wrong("must be a table, [feeds.name]")
+        return None
+    options = dict(table)
+    connector, site = options.pop("connector", None), options.pop("site", None)
+    limit = _limit(options.pop("stale_after", "26 h"))
+    if not isinstance(connector, str):
+        wrong('names no connector; add connector = "csv_file" or another of connectors/')
+    if site not in sites:
+        wrong(f"site {site!r} is not in practice.toml; it has {', '.join(sorted(sites))}")
+    if limit is None:
+        wrong('stale_after takes a number and h or d, such as "26 h"')
+    if not isinstance(connector, str) or not isinstance(site, str) or limit is None or site not in sites:
+        return None
+    return FeedConfig(name, connector, site, limit, options, line)
+
+
+def _limit(text: object) -> timedelta | None:
+    found = re.fullmatch(r"(\d{1,4})\s*(min|h|d)", str(text).strip())
+    if not found:
+        return None
+    amount = int(found.group(1))
+    return {"min": timedelta(minutes=amount), "h": timedelta(hours=amount), "d": timedelta(days=amount)}[found.group(2)]
+
+
+def _line_of(text: str, name: str) -> int:
+    for number, line in enumerate(text.splitlines(), start=1):
+        if re.match(rf"\s*\[\s*feeds\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]", line):
+            return number
+    return 1
