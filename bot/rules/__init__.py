@@ -193,6 +193,12 @@ def ran_out(s: Snapshot, since: datetime | None) -> datetime | None:
     return None if since is None else due_at(since, s.clock, s.site)
 
 
+def first_after(s: Snapshot, since: datetime, *names: str) -> datetime | None:
+    """The earliest of these facts that lies after `since`, or None: what somebody did, and when."""
+    found: list[datetime] = [at for name in names if (at := s.facts.get(name)) is not None and at > since]
+    return min(found, default=None)
+
+
 def _version(module: ModuleType) -> str:
     source = Path(module.__file__ or "").read_bytes()
     return hashlib.sha256(source).hexdigest()[:12]

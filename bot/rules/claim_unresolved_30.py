@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.rules import Finding, Rule, Snapshot, ran_out, when_clock_ran_out
+from bot.hours import due_at
+from bot.rules import Finding, Rule, Snapshot, first_after, ran_out, when_clock_ran_out
 
 RULE = Rule(
     id="claim_unresolved_30",
@@ -29,9 +30,8 @@ def find(s: Snapshot, now: datetime) -> Finding | None:
 
 def proof(s: Snapshot, since: datetime) -> datetime | None:
     """Followed up after the thirtieth day, escalated, or resolved."""
-    fired = ran_out(s, since)
-    names = ("touched_at", "escalated_at", "resolved_at")
-    return min((at for name in names if (at := s.facts.get(name)) and fired and at >= fired), default=None)
+    fired = due_at(since, s.clock, s.site)
+    return first_after(s, fired, "touched_at", "escalated_at", "resolved_at")
 
 
 def _since(s: Snapshot) -> datetime | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.rules import Finding, Rule, Snapshot, ran_out, when_clock_ran_out
+from bot.rules import Finding, Rule, Snapshot, first_after, ran_out, when_clock_ran_out
 
 RULE = Rule(
     id="claim_unresolved_45",
@@ -29,8 +29,7 @@ def find(s: Snapshot, now: datetime) -> Finding | None:
 
 def proof(s: Snapshot, since: datetime) -> datetime | None:
     """Handed over or resolved, at any time after it was sent."""
-    names = ("escalated_at", "resolved_at")
-    return min((at for name in names if (at := s.facts.get(name)) and at > since), default=None)
+    return first_after(s, since, "escalated_at", "resolved_at")
 
 
 def _since(s: Snapshot) -> datetime | None:

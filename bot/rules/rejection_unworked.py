@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from bot.rules import Finding, Rule, Snapshot, ran_out, when_clock_ran_out
+from bot.rules import Finding, Rule, Snapshot, first_after, ran_out, when_clock_ran_out
 
 RULE = Rule(
     id="rejection_unworked",
@@ -29,8 +29,7 @@ def find(s: Snapshot, now: datetime) -> Finding | None:
 
 def proof(s: Snapshot, since: datetime) -> datetime | None:
     """Worked, or sent again, after the rejection."""
-    answers = [at for name in ("worked_at", "sent_at", "resolved_at") if (at := s.facts.get(name)) and at > since]
-    return min(answers, default=None)
+    return first_after(s, since, "worked_at", "sent_at", "resolved_at")
 
 
 def _since(s: Snapshot) -> datetime | None:
