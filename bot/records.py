@@ -446,10 +446,8 @@ def _guard(action: int, first: str | None, second: str | None, _database: str | 
 
     PostgreSQL has roles for this; here every connection is the owner.
     """
-    if action == sqlite3.SQLITE_PRAGMA:
-        allowed = second is None or first in _HARMLESS_PRAGMAS
-    else:
-        allowed = action not in _REFUSED
+    sets_pragma = action == sqlite3.SQLITE_PRAGMA and second is not None
+    allowed = action not in _REFUSED and (not sets_pragma or first in _HARMLESS_PRAGMAS)
     return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
 
 
