@@ -37,5 +37,5 @@ def proof(s: Snapshot, since: datetime) -> datetime | None:
 
 
 def _since(s: Snapshot) -> datetime | None:
-    since = s.facts.get("received_at")
+    since: datetime | None = s.facts.get("received_at")
     return None if since is None or proof(s, since) else since

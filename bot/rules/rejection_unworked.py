@@ -33,7 +33,7 @@ def proof(s: Snapshot, since: datetime) -> datetime | None:
 
 
 def _since(s: Snapshot) -> datetime | None:
-    since = s.facts.get("rejected_at")
+    since: datetime | None = s.facts.get("rejected_at")
     if s.facts.get("status") != "rejected" or since is None or proof(s, since):
         return None
     return since
