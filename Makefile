@@ -10,8 +10,6 @@
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs lock ready-run ready-dev
 
-PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3 python; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && { echo $$p; break; }; done)
 PY := .venv/bin/python
 COMPILE = $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
 
@@ -45,6 +43,9 @@ lock: ready-dev
 
 # .venv holds a copy of each lock it was brought to; where the copy is the lock and Python starts, there is nothing to do.
 ready-run ready-dev: ready-%:
-	@cmp -s locks/$*.txt .venv/$*.txt && $(PY) -c '' 2>/dev/null || { \
-		test -n "$(PYTHON)" || { echo "Holdfast needs Python 3.11, 3.12 or 3.13 and found none: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }; \
-		$(PYTHON) .ci/venv.py $*; }
+	@cmp -s locks/$*.txt .venv/$*.txt && $(PY) -c '' 2>/dev/null || { $(FIND_PYTHON); "$$python" .ci/venv.py $*; }
+
+FIND_PYTHON = for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python none; do \
+	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && break; done; \
+	test $$python != none || { \
+	echo "Holdfast needs Python 3.11, 3.12 or 3.13 and found none: install one, or name it: make PYTHON=/path/to/python3.12" >&2; exit 1; }
