@@ -14,11 +14,10 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import yaml
-from markdown_it import MarkdownIt
-from markdown_it.tree import SyntaxTreeNode
+if TYPE_CHECKING:  # loaded by the first file that is parsed: cards need SopText alone, and quickly
+    from markdown_it.tree import SyntaxTreeNode
 
 SECTIONS = (
     "Purpose",
@@ -158,6 +157,16 @@ class Sop:
     @property
     def words(self) -> int:
         return len(self.source.split())
+
+
+def excerpt(source: SopText, start: int, end: int) -> SopText:
+    """The verbatim piece `source[start:end]`, still SOP text.
+
+    raises ValueError   the span is empty or not inside the source
+    """
+    if not 0 <= start < end <= len(source):
+        raise ValueError("the span is not inside the source")
+    return SopText(source[start:end])
 
 
 def role_id(title: str) -> str:
@@ -339,10 +348,10 @@ def _front_matter(source: str, reader: _Reader) -> _Front:
         reader.error(1, "The file does not start with front matter: put `---`, the fields and `---` at its top.")
         return front
     text = "\n".join(source.split("\n")[1 : front.lines - 1])
-    if not (node := _yaml_mapping(text, front.lines, reader)):
+    for given in _fields(text, reader):
+        _read_field(given, front, reader)
+    if reader.errors and not front.values:
         return front
-    for key, value in node.value:
-        _read_field(key, value, front, reader)
     for name in _REQUIRED:
         if name not in front.values and not any(f"`{name}`" in e.what for e in reader.errors):
             reader.error(1, f"The field `{name}` is missing.")
@@ -353,54 +362,71 @@ def _front_matter(source: str, reader: _Reader) -> _Front:
     return front
 
 
-def _yaml_mapping(text: str, lines: int, reader: _Reader) -> yaml.MappingNode | None:
+@dataclass(frozen=True)
+class _Field:
+    """One field as written: its lines in the file, and its value; None where that is neither a text nor a list of texts."""
+
+    name: str
+    line: int
+    value: tuple[str, ...] | str | None
+    value_line: int
+
+
+def _fields(text: str, reader: _Reader) -> list[_Field]:
+    """The front matter's fields in order; none, and an error at its line, where it is not YAML."""
+    import yaml
+
     if len(text) > _MAX_FRONT:
         reader.error(1, "The front matter is longer than 8,000 characters: is its closing `---` missing?")
-        return None
+        return []
     try:
         node = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as wrong:
         mark = wrong.problem_mark or wrong.context_mark
         reader.error(mark.line + 2 if mark else 1, f"The front matter is not valid YAML: {wrong.problem or wrong.context}.")
-        return None
+        return []
     except (yaml.YAMLError, RecursionError):
         reader.error(1, "The front matter is not valid YAML.")
-        return None
+        return []
     if not isinstance(node, yaml.MappingNode):
-        reader.error(min(2, lines), "The front matter holds no fields: write one `name: value` a line.")
-        return None
-    return node
+        reader.error(2, "The front matter holds no fields: write one `name: value` a line.")
+        return []
+
+    def plain(value: yaml.Node) -> tuple[str, ...] | str | None:
+        if isinstance(value, yaml.ScalarNode):
+            return str(value.value).strip()
+        items = value.value if isinstance(value, yaml.SequenceNode) else [value]
+        return tuple(item.value.strip() for item in items) if all(isinstance(i, yaml.ScalarNode) for i in items) else None
+
+    return [
+        _Field(str(plain(key)), key.start_mark.line + 2, plain(value), value.start_mark.line + 2) for key, value in node.value
+    ]
 
 
-def _read_field(key: yaml.Node, value: yaml.Node, front: _Front, reader: _Reader) -> None:
-    line = key.start_mark.line + 2
-    name = key.value if isinstance(key, yaml.ScalarNode) else "?"
-    if name not in (*_REQUIRED, *_OPTIONAL):
-        reader.error(line, f"`{str(name)[:40]}` is not a field of an SOP.")
-    elif name in front.values:
-        reader.error(line, f"The field `{name}` stands twice.")
-    elif problem := _field_problem(name, value):
-        reader.error(value.start_mark.line + 2, f"`{name}` {problem}.")
-    elif isinstance(value, yaml.SequenceNode):
-        front.values[name] = (line, tuple(item.value.strip() for item in value.value))
-    elif name in ("roles", "sites"):
-        front.values[name] = (line, (value.value.strip(),))
+def _read_field(given: _Field, front: _Front, reader: _Reader) -> None:
+    if given.name not in (*_REQUIRED, *_OPTIONAL):
+        reader.error(given.line, f"`{given.name[:40]}` is not a field of an SOP.")
+    elif given.name in front.values:
+        reader.error(given.line, f"The field `{given.name}` stands twice.")
+    elif problem := _field_problem(given):
+        reader.error(given.value_line, f"`{given.name}` {problem}.")
+    elif given.name in ("roles", "sites") and isinstance(given.value, str):
+        front.values[given.name] = (given.line, (given.value,))
     else:
-        front.values[name] = (line, value.value.strip())
+        front.values[given.name] = (given.line, given.value)
 
 
-def _field_problem(name: str, value: yaml.Node) -> str:
+def _field_problem(given: _Field) -> str:
     """What is wrong with the value, as the end of a sentence that starts with the field's name; empty when nothing is."""
-    many = name in ("roles", "sites")
-    items = value.value if many and isinstance(value, yaml.SequenceNode) else [value]
-    if not all(isinstance(item, yaml.ScalarNode) for item in items):
+    many = given.name in ("roles", "sites")
+    if given.value is None or (isinstance(given.value, tuple) and not many):
         return "takes a list of names in [ ]" if many else "takes one plain value"
-    texts = [str(item.value).strip() for item in items]
+    texts = [given.value] if isinstance(given.value, str) else list(given.value)
     if not texts or not all(texts):
         return "is empty"
     if max(map(len, texts)) > _MAX_FIELD:
         return f"is longer than {_MAX_FIELD} characters"
-    return _value_problem(name, texts)
+    return _value_problem(given.name, texts)
 
 
 def _value_problem(name: str, texts: list[str]) -> str:
@@ -447,6 +473,9 @@ class _Body:
     """The Markdown below the front matter: top-level nodes with the headings they stand under."""
 
     def __init__(self, source: SopText, skip: int, reader: _Reader, shadow: str | None = None) -> None:
+        from markdown_it import MarkdownIt
+        from markdown_it.tree import SyntaxTreeNode
+
         self.source, self.reader = source, reader
         lines = (source if shadow is None else shadow).split("\n")
         self.starts = [0]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
 
 from sqlalchemy import JSON, DateTime, Index, Text, update
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.orm import defer
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, Session, SQLModel, col, select
 
@@ -277,6 +278,59 @@ def generation(session: Session) -> int:
     return session.exec(select(LibraryMark.generation).where(LibraryMark.name == "library")).first() or 0
 
 
+@dataclass(frozen=True)
+class Edition:
+    """What is known of one version without its text; a value, free of any session."""
+
+    sop: str
+    version: int
+    title: SopText
+    state: str
+    owner: str
+    effective: date
+    review_by: date | None
+    roles: frozenset[str]
+    sites: frozenset[str]
+    sha256: str
+    published_at: datetime
+
+
+def editions(session: Session) -> tuple[Edition, ...]:
+    """Every version that was ever published, by SOP and version."""
+    whole = select(SopVersion).where(col(SopVersion.published_at).is_not(None))
+    query = whole.options(defer(SopVersion.source))  # type: ignore[arg-type]  # sqlmodel types a column as its value
+    return tuple(
+        Edition(
+            sop=row.sop,
+            version=row.version,
+            title=SopText(row.title),
+            state=row.state,
+            owner=row.owner,
+            effective=row.effective,
+            review_by=row.review_by,
+            roles=frozenset(row.roles),
+            sites=frozenset(row.sites),
+            sha256=row.sha256,
+            published_at=row.published_at,
+        )
+        for row in session.exec(query.order_by(col(SopVersion.sop), col(SopVersion.version)))
+        if row.published_at
+    )
+
+
+def source(session: Session, sop: str, version: int) -> SopText | None:
+    """The whole text of one version, or None where there is no such version."""
+    row = session.get(SopVersion, (sop, version))
+    return SopText(row.source) if row else None
+
+
+def passages(session: Session, wanted: Collection[tuple[str, int]]) -> list[PassageRow]:
+    """The passages of these versions, in the order of SOP, version and place."""
+    sops = {sop for sop, _ in wanted}
+    found = session.exec(select(PassageRow).where(col(PassageRow.sop).in_(sops)))
+    return sorted((row for row in found if (row.sop, row.version) in wanted), key=lambda r: (r.sop, r.version, r.position))
+
+
 def versions(session: Session, sop: str) -> list[SopVersion]:
     """All versions of one SOP, oldest first."""
     return list(session.exec(select(SopVersion).where(SopVersion.sop == sop).order_by(col(SopVersion.version))))
@@ -290,3 +344,8 @@ def steps(session: Session, sop: str, version: int) -> list[StepRow]:
 
 def branches(row: StepRow) -> tuple[Branch, ...]:
     return tuple(Branch(SopText(when), SopText(then)) for when, then in row.branches)
+
+
+def text(stored: str) -> SopText:
+    """Stored SOP text with its type again: rows carry plain strings for the type checker."""
+    return SopText(stored)
