@@ -28,7 +28,7 @@ check: ready-dev
 	$(PY) -m mypy
 	$(PY) .venv/bin/lint-imports
 	$(PY) -m tests.docs_writer --check
-	$(PY) -m pytest
+	@$(MAKE) --no-print-directory test
 
 bench: ready-dev
 	@exec $(PY) -m tests.bench
