@@ -65,11 +65,15 @@ class Site:
 
     def hours_on(self, day: date) -> DayHours:
         """The wall times it is open on `day`; empty when closed."""
-        for special, hours in self.days:
-            if special == day:
-                return hours
+        special = self.special_on(day)
+        if special is not None:
+            return special
         usual = self.week[day.weekday()]
         return () if usual and self.is_day_off(day) else usual
+
+    def special_on(self, day: date) -> DayHours | None:
+        """The hours of its own that `day` has, or None on a usual day."""
+        return next((hours for special, hours in self.days if special == day), None)
 
     def is_day_off(self, day: date) -> bool:
         """Whether `day` is a public holiday or a listed closed day, whatever the weekday."""
@@ -154,6 +158,11 @@ def _wall(minutes: int) -> time:
 def local_day(windows: Windows, at: datetime) -> date:
     """The date on the wall calendar there."""
     return at.astimezone(windows.zone).date()
+
+
+def midnight(windows: Windows, day: date) -> datetime:
+    """The first instant of a local day."""
+    return _instant(windows.zone, day, _MIDNIGHT)
 
 
 def is_open(windows: Windows, at: datetime) -> bool:
@@ -300,7 +309,7 @@ def _close_of_business(site: Windows, opened_at: datetime, within: Clock, pauses
         return next(shut for n, shut in enumerate(closings, start=1) if n == left)
     while left:
         day += _DAY
-        left -= not _is_paused(closing(site, day) or _instant(site.zone, day + _DAY, _MIDNIGHT), pauses)
+        left -= not _is_paused(closing(site, day) or midnight(site, day + _DAY), pauses)
     return next(shut for shut in _closings(site, day, pauses) if shut > opened_at)
 
 
@@ -329,7 +338,7 @@ def _joined(pauses: Sequence[Span]) -> list[Span]:
 
 def _whole_days(site: Windows, first: date) -> Iterator[Span]:
     for day in _open_days(site, first):
-        yield _instant(site.zone, day, _MIDNIGHT), _instant(site.zone, day + _DAY, _MIDNIGHT)
+        yield midnight(site, day), midnight(site, day + _DAY)
 
 
 def _open_days(windows: Windows, first: date) -> Iterator[date]:
