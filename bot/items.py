@@ -145,6 +145,22 @@ def unjudged(session: Session, feeds: Mapping[str, FeedConfig], now: datetime) -
     return out
 
 
+def known_until(session: Session, feeds: Mapping[str, FeedConfig], site: str, kind: str) -> datetime | None:
+    """Up to when the feeds that decide this kind at this site know the world; None where no feed brings it."""
+    rows = {f.id: f for f in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds))))}
+    sources = [
+        (word.endswith("!"), rows[feed.id].as_of if feed.id in rows else None)
+        for feed in feeds.values()
+        if feed.site == site
+        for word in _kinds(feed, rows.get(feed.id))
+        if word.rstrip("!") == kind
+    ]
+    deciding = [as_of for snapshot, as_of in sources if snapshot] or [as_of for _, as_of in sources]
+    if not deciding:
+        return None
+    return min(as_of or datetime.min.replace(tzinfo=UTC) for as_of in deciding)
+
+
 def _kinds(feed: FeedConfig, row: Feed | None) -> list[str]:
     """The kinds a feed brings; before its first statement, those its configuration announces."""
     if row is not None and row.kinds:

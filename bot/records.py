@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, Connection, Engine, Index, UniqueConstraint, create_engine, event, make_url, text
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel
 
 from knowledge.tables import Utc
@@ -455,3 +456,11 @@ def alone(session: Session, name: str) -> None:
     """Make this write transaction the only one that holds `name` until it ends. SQLite's writers are alone already."""
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))"), {"name": name})
+
+
+def insert_new(session: Session, table: type[SQLModel], **values: Any) -> bool:
+    """Insert a row unless one of its unique keys is taken already; whether it was inserted. Safe against another writer."""
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    result = session.execute(insert(table).values(**values).on_conflict_do_nothing())
+    return bool(getattr(result, "rowcount", 0) == 1)

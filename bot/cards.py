@@ -1,0 +1,489 @@
+"""All wording that leaves the building, and the one place that refuses patient data.
+
+`say` fills a template of ours with typed values: money, counts, instants, our own people, roles, sites and references, and
+approved SOP text. It takes no plain string, so nothing a connector read and nothing a person typed can become part of a card.
+What people type (a note to a reason) goes through `redact` before it is stored anywhere.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Literal
+from zoneinfo import ZoneInfo
+
+from bot.chat import Button, Card, Fact, Kind, Source, UnsafeText, Wording
+from bot.hours import Site
+from bot.practice import Person, Role
+from bot.rules import Rule
+from knowledge.sops import SopText
+
+REASONS: dict[str, str] = {
+    "waiting-on-patient": "Waiting on the patient",
+    "waiting-on-payer": "Waiting on the payer",
+    "waiting-on-provider": "Waiting on the provider",
+    "system-down": "System down",
+    "not-staffed": "Not staffed",
+    "clinical-judgement": "Clinical judgement",
+    "patient-request": "Patient's request",
+    "other": "Another reason",
+}
+"""Why a step cannot be done: the reason codes of the SOP "SOP exceptions"."""
+
+WRONG: dict[str, str] = {
+    "not-stalled": "It has not stalled",
+    "not-mine": "It is not mine",
+    "done-elsewhere": "It is already done elsewhere",
+    "other": "Another reason",
+}
+"""Why a nudge is wrong."""
+
+
+# --- values that may stand in a sentence ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Money:
+    cents: int
+
+    def __str__(self) -> str:
+        sign, whole = ("-" if self.cents < 0 else ""), abs(self.cents)
+        return f"{sign}${whole // 100:,}.{whole % 100:02d}"
+
+
+@dataclass(frozen=True)
+class Count:
+    """A number and its noun: `Count(1, "claim")` is "1 claim", `Count(3, "claim")` is "3 claims"."""
+
+    n: int
+    noun: str
+    plural: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.n:,} {self.noun if self.n == 1 else self.plural or self.noun + 's'}"
+
+
+@dataclass(frozen=True)
+class When:
+    """An instant as its reader sees it: "Thu Feb 26, 3:15 PM"."""
+
+    at: datetime
+    zone: ZoneInfo
+    since: bool = False
+
+    def __str__(self) -> str:
+        local = self.at.astimezone(self.zone)
+        return f"{local:%a %b} {local.day}, {local.hour % 12 or 12}:{local:%M %p}"
+
+
+@dataclass(frozen=True)
+class Day:
+    day: date
+
+    def __str__(self) -> str:
+        return f"{self.day:%a %b} {self.day.day}"
+
+
+@dataclass(frozen=True)
+class Age:
+    """A length of time in its largest sensible unit: "9 days", "5 hours"."""
+
+    length: timedelta
+
+    def __str__(self) -> str:
+        hours = int(self.length.total_seconds() // 3600)
+        if hours >= 48:
+            return str(Count(hours // 24, "day"))
+        return str(Count(hours, "hour")) if hours else str(Count(max(int(self.length.total_seconds() // 60), 0), "minute"))
+
+
+@dataclass(frozen=True)
+class Ref:
+    """Our own opaque reference of an item, an exception or an error."""
+
+    ref: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[0-9A-HJKMNPQRSTVWXYZ]{8}", self.ref):
+            raise UnsafeText("a reference is eight of our own letters and digits")
+
+    def __str__(self) -> str:
+        return self.ref
+
+
+@dataclass(frozen=True)
+class Token:
+    """A word of a fixed small set of ours: a feed's id, a file's kind, a hash. Letters, digits and `-_.:/` only, no blanks."""
+
+    word: str
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.:/#-]{0,79}", self.word):
+            raise UnsafeText("a token is one word of ours")
+
+    def __str__(self) -> str:
+        return self.word
+
+
+Sayable = Money | Count | When | Day | Age | Ref | Token | Person | Role | Site | SopText | Wording | int
+
+
+def say(template: str, **values: Sayable) -> Wording:
+    """The sentence of `template` with its {names} filled.
+
+    template  a literal of ours (test_layout holds that), never text from outside
+    raises    UnsafeText   a value is a plain string
+    """
+    return Wording(template.format(**{name: _spoken(value) for name, value in values.items()}))
+
+
+def _spoken(value: Sayable) -> str:
+    match value:
+        case Wording() | SopText():
+            return str(value)
+        case Person() | Site():
+            return value.name
+        case Role():
+            return value.title
+        case Money() | Count() | When() | Day() | Age() | Ref() | Token():
+            return str(value)
+        case bool():
+            raise UnsafeText("a truth value has no words")
+        case int():
+            return f"{value:,}"
+    raise UnsafeText(f"text of type {type(value).__name__} may not leave the building")
+
+
+def lines(parts: Iterable[Wording], between: str = "\n") -> Wording:
+    """Several wordings as one. `between` is layout, not text."""
+    if between.strip(" \n·•-,"):
+        raise UnsafeText("only layout stands between wordings")
+    return Wording(between.join(part for part in parts if part))
+
+
+NOTHING = Wording("")
+
+
+# --- a step as a source --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class StepQuote:
+    """The SOP step that a card stands on."""
+
+    sop: Token
+    version: int
+    step: Token
+    number: Token
+    sop_title: SopText
+    title: SopText
+    text: SopText
+
+    def source(self) -> Source:
+        return Source(
+            sop=say("{sop}", sop=self.sop),
+            version=self.version,
+            step=say("{step}", step=self.step),
+            quote=say("{text}", text=self.text),
+            title=say("{sop}, step {n}: {title}", sop=self.sop_title, n=self.number, title=self.title),
+        )
+
+
+# --- the nudge -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class NudgeView:
+    """Everything a nudge's card may say, typed."""
+
+    id: str
+    ref: str
+    rule: Rule
+    site: Site
+    role: Role
+    state: str
+    since: datetime
+    due: datetime
+    now: datetime
+    zone: ZoneInfo
+    amount_cents: int
+    level: int
+    quote: StepQuote | None
+    next_role: Role | None = None
+    addressee: Person | None = None
+    acknowledged_by: Person | None = None
+    acknowledged_at: datetime | None = None
+    said_done_by: Person | None = None
+    said_done_at: datetime | None = None
+    snoozed_until: datetime | None = None
+    contradicted: int = 0
+    ending: str = ""
+    closed_at: datetime | None = None
+    exception_until: datetime | None = None
+    week: Token | None = None
+
+    def when(self, at: datetime) -> When:
+        return When(at, self.zone)
+
+
+def nudge(view: NudgeView) -> Card:
+    """The card of a nudge in whatever state it is: what, why now, the step, the deadline, the buttons that make sense now."""
+    title = say("{title}", title=Wording(view.rule.title))
+    if view.amount_cents:
+        title = say("{title} · {money}", title=title, money=Money(view.amount_cents))
+    return Card(
+        kind="escalation" if view.level else "nudge",
+        title=title,
+        text=lines([_why(view), _standing(view)]),
+        facts=tuple(_facts(view)),
+        sources=(view.quote.source(),) if view.quote and not view.closed_at else (),
+        buttons=_buttons(view),
+        ref=view.ref,
+    )
+
+
+def _why(view: NudgeView) -> Wording:
+    return say(view.rule.why, since=view.when(view.since), age=Age(view.now - view.since), amount=Money(view.amount_cents))
+
+
+def _standing(view: NudgeView) -> Wording:
+    """One sentence on where the nudge stands."""
+    if view.closed_at:
+        return _ended(view)
+    match view.state:
+        case "acknowledged" if view.acknowledged_by and view.acknowledged_at:
+            return say("{who} is on it since {at}.", who=view.acknowledged_by, at=view.when(view.acknowledged_at))
+        case "said_done" if view.said_done_by and view.said_done_at:
+            return say(
+                "{who} said done {at}. The source has not shown it yet.",
+                who=view.said_done_by,
+                at=view.when(view.said_done_at),
+            )
+        case "snoozed" if view.snoozed_until:
+            return say("Snoozed until {at}.", at=view.when(view.snoozed_until))
+        case "exception_asked":
+            return say("An exception was asked for. It waits for the manager; until then the deadline stands.")
+        case "excepted" if view.exception_until:
+            return say("Excepted until {at}.", at=view.when(view.exception_until))
+    return _urgency(view)
+
+
+def _urgency(view: NudgeView) -> Wording:
+    if view.contradicted and view.said_done_by and view.said_done_at:
+        return say(
+            "{who} said done {at}, but the source does not show it. It is open again.",
+            who=view.said_done_by,
+            at=view.when(view.said_done_at),
+        )
+    if view.level and view.acknowledged_by:
+        return say("{who} is on it, and it has not moved.", who=view.acknowledged_by)
+    if view.level:
+        return say("The {role} has not answered, so it comes to you.", role=view.role)
+    return NOTHING
+
+
+_ENDINGS = {
+    "verified": "Verified: the source shows it was done.",
+    "overtaken": "Closed: the source has moved on.",
+    "wrong": "Closed: it was reported wrong.",
+    "reviewed": "Closed in the first review.",
+    "expired": "Closed: it ran past its limit and is in the digest.",
+}
+
+
+def _ended(view: NudgeView) -> Wording:
+    ended = say(_ENDINGS.get(view.ending, "Closed."))
+    return say("{ended} {at}", ended=ended, at=view.when(view.closed_at)) if view.closed_at else ended
+
+
+def _facts(view: NudgeView) -> Iterable[Fact]:
+    yield Fact(say("Site"), say("{site}", site=view.site))
+    yield Fact(say("For"), say("{role}", role=view.role))
+    if view.week:
+        yield Fact(say("Sterilizer and week"), say("{week}", week=view.week))
+    yield Fact(say("Still since"), say("{at} ({age})", at=view.when(view.since), age=Age(view.now - view.since)))
+    if not view.closed_at:
+        late = view.now > view.due
+        yield Fact(say("Overdue since") if late else say("Put right by"), say("{at}", at=view.when(view.due)))
+        yield Fact(say("Closes when"), say(view.rule.done))
+        if view.next_role:
+            yield Fact(say("Then goes to"), say("{role}", role=view.next_role))
+    yield Fact(say("Reference"), say("{ref}", ref=Ref(view.ref)))
+
+
+def _buttons(view: NudgeView) -> tuple[Button, ...]:
+    if view.closed_at or view.state in ("excepted", "held"):
+        return ()
+    done = Button("done", view.id, say("Done"), style="plain" if view.state == "said_done" else "primary")
+    snooze = Button("snooze", view.id, say("Snooze"), needs="until")
+    cannot = Button("cant", view.id, say("Can't"), needs="reason")
+    wrong = Button("wrong", view.id, say("Wrong"), needs="reason")
+    if view.state == "said_done":
+        return ()
+    if view.state == "exception_asked":
+        return (done,)
+    if view.state == "acknowledged":
+        return (done, snooze, cannot, wrong)
+    return (Button("on_it", view.id, say("On it"), style="primary"), done, snooze, cannot, wrong)
+
+
+# --- exceptions and reviews ----------------------------------------------------------------------------------------------
+
+
+def exception(
+    view: NudgeView,
+    ask_id: str,
+    reason: str,
+    asked_by: Person,
+    asked_at: datetime,
+    *,
+    has_note: bool,
+    decision: Wording = NOTHING,
+) -> Card:
+    """The card on which a manager decides a "Can't". With `decision` it only reports how it was decided."""
+    facts = [
+        Fact(say("Reason"), say(REASONS[reason])),
+        Fact(say("Asked by"), say("{who}, {at}", who=asked_by, at=view.when(asked_at))),
+        *(f for f in _facts(view) if f.label != "Then goes to"),
+    ]
+    if has_note:
+        facts.insert(1, Fact(say("Note"), say("on file with the record")))
+    buttons = (
+        Button("approve", ask_id, say("Approve for 14 days"), style="primary"),
+        Button("refuse", ask_id, say("Refuse"), style="danger"),
+    )
+    text = say("{who} cannot do this step and asks for an exception. Without a decision the step stands.", who=asked_by)
+    return Card(
+        kind="exception",
+        title=say("Exception asked: {title}", title=Wording(view.rule.title)),
+        text=decision or text,
+        facts=tuple(facts),
+        sources=(view.quote.source(),) if view.quote else (),
+        buttons=() if decision else buttons,
+        ref=view.ref,
+    )
+
+
+def review(
+    nudge_id: str,
+    rule: Rule,
+    site: Site,
+    role: Role,
+    count: int,
+    cents: int,
+    oldest: datetime,
+    quote: StepQuote | None,
+    ended: Wording = NOTHING,
+) -> Card:
+    """The one card about a backlog that a feed's first import brought: start on it, or leave it."""
+    facts = [
+        Fact(say("Site"), say("{site}", site=site)),
+        Fact(say("Found"), say("{n}", n=Count(count, "item"))),
+        Fact(say("Oldest since"), say("{at}", at=When(oldest, site.zone))),
+        Fact(say("Would go to"), say("{role}", role=role)),
+    ]
+    if cents:
+        facts.insert(2, Fact(say("Worth"), say("{money}", money=Money(cents))))
+    text = say(
+        "The first import found {n} that stalled before Holdfast was watching. Nobody was nudged about them.",
+        n=Count(count, "item"),
+    )
+    return Card(
+        kind="review",
+        title=say("{title}: backlog to review", title=Wording(rule.title)),
+        text=ended or text,
+        facts=tuple(facts),
+        sources=(quote.source(),) if quote and not ended else (),
+        buttons=()
+        if ended
+        else (
+            Button("start_review", nudge_id, say("Nudge the team about these"), style="primary"),
+            Button("leave_review", nudge_id, say("Leave them")),
+        ),
+    )
+
+
+# --- answers -------------------------------------------------------------------------------------------------------------
+
+
+def answer(quotes: Sequence[StepQuote], notes: Sequence[Wording] = ()) -> Card:
+    """The step, quoted, with its source; further sources below."""
+    first = quotes[0]
+    return Card(
+        kind="answer",
+        title=say("{title}", title=first.title),
+        text=lines([say("{text}", text=first.text), *notes], "\n\n"),
+        sources=tuple(q.source() for q in quotes),
+    )
+
+
+def refusal(searched: int, owner: Role | Person | None, nearest: Sequence[StepQuote]) -> Card:
+    """ "Not in our SOPs", with what was searched and who to ask."""
+    parts = [say("I searched {n} that you may read and found no step that answers this.", n=Count(searched, "SOP"))]
+    if owner:
+        parts.append(say("Ask the {owner}: they own the nearest topic.", owner=owner) if isinstance(owner, Role) else NOTHING)
+        if isinstance(owner, Person):
+            parts.append(say("Ask {owner}: they own the nearest topic.", owner=owner))
+    else:
+        parts.append(say("Ask your manager; if it should be in an SOP, they can have it added."))
+    if nearest:
+        parts.append(say("The nearest steps I found are quoted below; they may not be about this."))
+    return Card(
+        kind="refusal",
+        title=say("Not in our SOPs"),
+        text=lines(parts, " "),
+        sources=tuple(q.source() for q in nearest),
+    )
+
+
+# --- short replies -------------------------------------------------------------------------------------------------------
+
+
+def reply(text: Wording, *, title: Wording = NOTHING, ref: str = "", kind: Kind = "reply") -> Card:
+    return Card(kind=kind, title=title or say("Holdfast"), text=text, ref=ref)
+
+
+def again(card: Card, text: Wording) -> Card:
+    """The same card, with what was missing said on top of its text."""
+    return Card(card.kind, card.title, lines([text, card.text]), card.facts, card.sources, card.buttons, card.ref)
+
+
+# --- notes ---------------------------------------------------------------------------------------------------------------
+
+_NAME_LIKE = re.compile(r"\b[A-ZÀ-Þ][\w'’-]*")
+_NUMBER = re.compile(r"\S*\d[\d\-/.:,()+ ]{2,}\S*|\S*\d{3,}\S*")
+_ADDRESS = re.compile(r"\S+@\S+|https?://\S+|www\.\S+", re.IGNORECASE)
+_PLAIN = frozenset(
+    """
+    A An And At But Can Cannot Could For Had Has Have He Her His If In Is It My No Not On Or Our She That The Their They This
+    Was We Were Will Yes I Are Called Call Claim Done Insurance Left Need Needed Needs Patient Payer Please Provider Sent Still
+    System Waiting Dr AM PM ASAP CDT COB EOB ERA HMO NPI OK PMS PPO SOP Medicaid Medicare
+    Monday Tuesday Wednesday Thursday Friday Saturday Sunday
+    January February March April May June July August September October November December
+    """.split()  # noqa: SIM905  (a word list reads better so)
+)
+NOTE_LIMIT = 500
+
+
+def redact(text: str, known: Iterable[str] = ()) -> str:
+    """What a person typed, without what could name a patient: addresses, longer numbers, dates, and words that look like names.
+
+    text    cut at NOTE_LIMIT characters before anything is searched, so that no input is slow
+    known   names that may stay: our own staff
+    """
+    plain = " ".join("".join(c if c.isprintable() else " " for c in text[: NOTE_LIMIT * 4]).split())[:NOTE_LIMIT]
+    staff = {word for name in known for word in name.split()}
+    plain = _ADDRESS.sub("[…]", plain)
+    plain = _NUMBER.sub("[…] ", plain)
+
+    def name(found: re.Match[str]) -> str:
+        word = found.group(0)
+        return word if word in _PLAIN or word.rstrip("'’s") in staff or word in staff else "[…]"
+
+    return " ".join(_NAME_LIKE.sub(name, plain).split())
+
+
+Verb = Literal["on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review"]
+"""Everything a button can do."""
