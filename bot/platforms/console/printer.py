@@ -1,0 +1,114 @@
+"""Cards and tables for people at a terminal: wrapped, quiet, readable as well when piped into a file (then without colour)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TextIO
+
+from rich.console import Console as Screen
+from rich.padding import Padding
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from bot.chat import Button, Card
+from bot.platforms.console import clean
+from bot.platforms.console.desk import KINDS, Look, PersonView, TrailRow
+from bot.platforms.console.when import stamp
+
+_WIDEST = 92
+_ASKS = {"": "", "until": " … until when", "reason": " … why"}
+
+
+class Printer:
+    """Draws for one reader. `prompting` where a person sits at both ends."""
+
+    def __init__(self, stdout: TextIO, *, prompting: bool) -> None:
+        self._screen = Screen(file=stdout, highlight=False, markup=False, emoji=False)
+        self._screen.width = min(self._screen.width, _WIDEST)
+        self._stdout = stdout
+        self._prompting = prompting
+
+    def begin(self, practice: str, me: PersonView, welcome: str) -> None:
+        self._screen.print(Text(practice, style="bold"))
+        self._screen.print(_words(welcome))
+        self._screen.print(Text("Type a question, or help.", style="dim"))
+
+    def ready(self, me: PersonView, now: datetime) -> None:
+        self._ask(me, now)
+
+    def done(self, me: PersonView, now: datetime) -> None:
+        self._ask(me, now)
+
+    def became(self, me: PersonView) -> None:
+        duty = "on shift" if me.on_shift else "off shift"
+        self._screen.print(_words(f"You are {me.name}, {', '.join(me.roles).lower()} at {me.site} ({duty})."))
+
+    def card(self, to: PersonView, card: Card) -> None:
+        head = Text(f"{KINDS[card.kind]} · to {clean(to.name)}" + (f" · {card.ref}" if card.ref else ""), style="cyan")
+        self._screen.print()
+        self._screen.print(Rule(head, align="left", style="dim", characters="─"))
+        self._screen.print(_words(card.title, "bold"))
+        if card.text:
+            for line in card.text.splitlines():
+                self._screen.print(_words(line))
+        if card.facts:
+            self._screen.print(Padding(_pairs([(f.label, f.value) for f in card.facts]), (0, 0, 0, 2)))
+        for source in card.sources:
+            said = Text.assemble(_words(f"“{clean(source.quote)}”", "italic"), "\n")
+            said.append(f"— {clean(source.title or source.sop)} v{source.version}, {clean(source.step)}", style="dim")
+            self._screen.print(Padding(said, (0, 0, 0, 2)))
+        for number, button in enumerate(card.buttons, start=1):
+            self._screen.print(_button(number, button))
+        self._stdout.flush()
+
+    def trail(self, me: PersonView, ref: str, rows: Sequence[TrailRow]) -> None:
+        table = Table("when", "who", "what", "step", "row", "hash", box=None, header_style="bold", padding=(0, 1))
+        for row in rows:
+            step = f"{row.sop} v{row.version} {row.step}" if row.sop else ""
+            cells = (stamp(row.at, me.zone), row.who, row.what, step, str(row.seq), row.hash)
+            table.add_row(*(_words(cell) for cell in cells))
+        self._screen.print(_words(f"Evidence for {ref}", "bold"), table)
+
+    def look(self, me: PersonView, ref: str, look: Look) -> None:
+        if look.refusal:
+            self._screen.print(_words(look.refusal))
+            return
+        self._screen.print(_words(f"{ref}: {look.kind} at {look.site}", "bold"))
+        self._screen.print(_pairs([*look.keys, *look.facts]))
+
+    def people(self, me: PersonView, people: Sequence[PersonView]) -> None:
+        table = Table("as", "who", "roles", "site", "now", box=None, header_style="bold", padding=(0, 1))
+        for person in people:
+            duty = "on shift" if person.on_shift else "off shift"
+            cells = (person.id, person.name, ", ".join(person.roles), person.site, duty)
+            table.add_row(*(_words(cell) for cell in cells))
+        self._screen.print(table)
+
+    def help(self, me: PersonView, lines: Sequence[tuple[str, str]]) -> None:
+        self._screen.print(_pairs(lines))
+
+    def _ask(self, me: PersonView, now: datetime) -> None:
+        if self._prompting:
+            self._screen.print()
+            self._screen.print(Text(f"{clean(me.name)}, {stamp(now, me.zone)} › ", style="bold cyan"), end="")
+        self._stdout.flush()
+
+
+def _words(text: str, style: str = "") -> Text:
+    """Text that a terminal cannot take for a command."""
+    return Text(clean(text), style=style)
+
+
+def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for label, value in pairs:
+        table.add_row(_words(label), _words(value))
+    return table
+
+
+def _button(number: int, button: Button) -> Text:
+    return Text.assemble((f"  [{number}] ", "bold cyan"), clean(button.label), (_ASKS[button.needs], "dim"))
