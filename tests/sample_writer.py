@@ -1,0 +1,645 @@
+"""Writes the exports of the sample practice: `python tests/sample_writer.py` rewrites bot/sample/exports, byte for byte the same.
+
+The story below is the only source. Each line is the life of one claim or plan in the site's own local time; what a report
+shows is that life up to the instant in the report's name. Everything and everybody in it is invented.
+
+    claim line   NUMBER CODES | word when … | word when …      words: VERBS, and `daily FROM TO`, one touch on each open day
+    plan line    NUMBER CODES | word when …                     words: presented, contacted, scheduled, declined
+    when         month-day, or month-dayThour:minute; December is 2025, all other months are 2026
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from pathlib import Path
+
+SEED = 2026
+EXPORTS = Path(__file__).parent.parent / "bot" / "sample" / "exports"
+FIRST, LAST = date(2026, 2, 16), date(2026, 3, 13)
+
+PRICES = {
+    "D0120": 5200, "D0140": 8400, "D0220": 3100, "D0274": 7400, "D1110": 9800, "D1206": 4100, "D2391": 18700, "D2392": 23600,
+    "D2740": 124000, "D2950": 28500, "D3330": 118500, "D4341": 26800, "D4910": 14200, "D6010": 231000, "D7140": 19600,
+}  # fmt: skip
+"""Fee in cents of each service code we bill."""
+
+HARBOR = """
+# What lay there when the first report was read: the backlog that goes to the manager as a review.
+H-20262 D2740             | sent 12-15T16:10 | touched 02-10T09:40 | escalated 02-19T10:30 | received 02-20T10:00
+H-20270 D3330             | sent 12-22T15:45 | touched 02-09T10:15
+H-20291 D6010             | sent 01-09T11:20 | touched 02-06T09:50 | escalated 02-25T13:40 | received 02-26T10:00
+H-20307 D2950             | sent 01-08T15:10 | denied 01-22T10:00 CO-29
+H-20313 D4341 D4341       | sent 01-20T16:05 | denied 02-03T14:20 CO-16 | worked 02-19T10:00 | daily 02-20 03-13
+H-20322 D2392             | sent 01-29T16:00 | rejected 02-02T08:30 A7 | worked 02-16T13:05 | daily 02-17 02-26
+H-20325 D1110 D0120 D0274 | sent 02-02T15:30 | rejected 02-04T09:10 A3 | worked 02-17T11:20 | daily 02-18 03-05 | paid 03-06T10:00
+H-20328 D7140             | sent 02-06T13:20 | rejected 02-09T08:45 A7 | worked 02-18T13:30 | daily 02-19 03-13
+H-20331 D2391             | sent 02-03T16:20 | touched 02-04T10:05
+H-20334 D4341 D4910       | sent 02-04T16:25 | touched 02-05T11:30
+H-20337 D1110 D0120       | sent 02-05T15:50 | touched 02-06T10:10
+H-20340 D2740             | sent 02-05T16:30 | touched 02-06T09:20
+H-20343 D2740 D2950       | sent 02-04T10:40 | touched 02-05T09:15
+H-20346 D2392 D0220       | created 02-05T16:00 | sent 02-17T10:20 | daily 02-18 03-03
+# Ageing quietly: somebody looks at them every day, and nothing comes back.
+H-20297 D3330 D2950       | sent 01-13T10:15 | daily 02-09 03-13 | escalated 03-03T11:00 | received 03-05T12:10
+H-20303 D2740             | sent 01-16T10:50 | daily 02-09 03-13
+H-20352 D4341 D4341 D4910 | sent 01-27T16:10 | daily 02-09 02-26 | touched 02-27T12:50 | daily 03-02 03-13
+H-20355 D2740 D0220       | sent 01-28T10:30 | daily 02-09 02-26 | touched 02-27T09:50 | touched 03-02T11:40 | daily 03-03 03-13
+H-20361 D2740             | sent 02-02T11:15 | daily 02-09 03-03 | touched 03-04T09:20 | touched 03-05T11:50 | daily 03-06 03-13
+H-20364 D2392 D2391       | sent 02-03T09:30 | daily 02-09 03-04
+H-20380 D7140 D0140       | sent 02-10T10:00 | daily 02-11 03-11
+# The two weeks before the demo opens.
+H-20402 D4341 D0220       | sent 02-13T13:40 | touched 02-18T13:15 | daily 02-19 02-24
+H-20405 D2391 D0140       | sent 02-16T16:40 | touched 02-17T15:00 | touched 02-23T10:10 | daily 02-24 03-02 | paid 03-03T10:30
+H-20410 D2740 D0220       | sent 02-18T16:15 | daily 02-19 02-20 | touched 02-23T14:40 | touched 03-03T13:30 | daily 03-04 03-13
+H-20412 D4910 D0120       | sent 02-17T15:30 | daily 02-18 02-20 | touched 02-23T14:50 | touched 02-26T11:00 | daily 02-27 03-06 | paid 03-09T10:30
+H-20415 D2392             | sent 02-18T15:50 | rejected 02-20T10:15 A3 | worked 02-24T13:10 | daily 02-25 03-13
+H-20419 D1110 D1206       | sent 02-16T15:55 | rejected 02-18T09:40 A7 | worked 02-19T10:10 | daily 02-20 03-04 | paid 03-05T09:50
+H-20430 D2950             | sent 02-09T15:20 | daily 02-10 02-18 | denied 02-19T10:30 CO-252 | worked 03-04T11:10 | daily 03-05 03-13
+# What happens once the demo is open.
+H-20417 D2740             | sent 02-12T16:32 | daily 02-13 02-23 | touched 02-24T15:10
+H-20421 D2391 D0220       | sent 02-16T16:05 | daily 02-17 02-23 | touched 02-24T15:12 | touched 02-26T16:40 | daily 02-27 03-05 | paid 03-06T10:40
+H-20425 D4341             | sent 02-19T16:20 | daily 02-20 02-23 | touched 02-24T15:15 | touched 02-27T11:05 | daily 03-02 03-03
+H-20433 D2740 D2950       | sent 02-10T16:20 | daily 02-11 02-24 | denied 02-24T15:40 CO-252 | worked 03-02T10:30 | daily 03-03 03-13
+H-20438 D2391             | sent 02-23T15:20 | touched 02-24T09:20 | rejected 02-24T15:11 A3 | worked 02-27T10:50 | daily 03-02 03-13
+H-20436 D2392 D0220       | sent 02-23T16:10 | touched 02-24T10:00 | rejected 02-25T10:20 A7 | worked 03-02T11:00 | daily 03-03 03-13
+# Claims that simply go their way.
+H-20440 D1110 D0120 D0274 | sent 02-11T16:15 | daily 02-12 02-26
+H-20443 D2391             | sent 02-12T15:35 | daily 02-13 02-26
+H-20448 D4910             | sent 02-18T16:30 | daily 02-19 03-09
+H-20451 D1110 D0120       | sent 02-20T13:25 | daily 02-23 03-13
+H-20455 D7140 D0140       | sent 02-25T16:10 | daily 02-26 03-13
+H-20458 D2740             | sent 03-02T16:20 | daily 03-03 03-13
+H-20463 D1110 D1206       | sent 03-06T13:10 | daily 03-09 03-13
+"""
+
+PINE = """
+# The backlog of the first report.
+P-31098 D2740             | sent 12-18T14:00 | touched 02-03T10:30 | escalated 02-24T11:00 | received 02-24T11:00
+P-31105 D2392 D0140       | sent 01-20T10:00 | touched 02-05T10:00 | touched 02-20T09:30 | daily 02-23 02-24
+P-31110 D4341             | sent 01-12T15:20 | touched 01-19T10:20 | paid 01-28T11:00
+P-31129 D2950             | sent 01-21T15:30 | denied 02-05T11:00 CO-197
+P-31133 D1110 D0274       | sent 02-05T16:00 | rejected 02-10T09:00 A3 | worked 02-17T13:00 | daily 02-18 03-10 | paid 03-11T10:00
+P-31141 D2740 D2950       | sent 02-04T11:30 | touched 02-05T10:00
+P-31144 D2391             | sent 02-06T13:10 | touched 02-10T09:10
+P-31147 D4910 D0120       | sent 02-06T13:30 | touched 02-10T09:25
+# Ageing quietly.
+P-31120 D3330             | sent 01-19T09:40 | daily 02-10 03-13
+P-31160 D2740             | sent 01-28T11:10 | daily 02-10 02-26 | touched 02-27T09:45 | touched 03-02T10:20 | daily 03-03 03-13
+P-31166 D2392 D2391       | sent 02-02T10:40 | daily 02-10 03-03 | touched 03-04T09:10 | touched 03-05T13:05 | daily 03-06 03-13
+# The two weeks before the demo opens.
+P-31208 D2391 D0220       | sent 02-17T15:40 | touched 02-20T11:20 | daily 02-23 03-03 | paid 03-04T09:30
+P-31212 D4341 D4341       | sent 02-06T11:50 | daily 02-10 02-18 | denied 02-19T09:50 CO-16 | worked 02-23T13:20 | daily 02-24 03-13
+P-31218 D2740             | sent 02-18T15:10 | daily 02-19 02-20 | touched 02-23T14:30 | touched 03-03T13:10 | daily 03-04 03-13
+P-31224 D7140             | sent 02-19T15:45 | touched 02-20T13:45 | touched 02-25T10:15 | daily 02-26 03-13
+# What happens once the demo is open.
+P-31215 D2392             | sent 02-26T15:40 | touched 02-27T10:10 | rejected 03-02T13:00 A7 | worked 03-05T10:40 | daily 03-06 03-13
+P-31221 D4341 D0220       | sent 02-20T13:20 | daily 02-23 02-23 | touched 02-24T13:20 | touched 02-27T10:30 | daily 03-02 03-13
+# Claims that simply go their way.
+P-31230 D1110 D0120       | sent 02-19T16:10 | daily 02-20 03-05 | paid 03-06T09:45
+P-31236 D4910             | sent 02-25T15:55 | daily 02-26 03-13
+P-31241 D1110 D1206       | sent 03-04T16:05 | daily 03-05 03-13
+"""
+
+HARBOR_PLANS = """
+TP-1088 D2740 D2950       | presented 01-20T11:00 | declined 02-25T10:00
+TP-1091 D6010             | presented 02-03T14:20
+TP-1101 D2740 D2740       | presented 02-17T14:40
+TP-1103 D2391 D2392       | presented 02-18T14:10 | scheduled 02-19T10:05 2 03-03T09:00
+TP-1105 D4341 D4341       | presented 02-20T13:35 | scheduled 02-27T10:30 2 03-10T10:00
+TP-1107 D2740 D2950       | presented 02-24T15:11 | scheduled 02-27T11:20 2 03-05T13:00
+TP-1109 D6010 D2740       | presented 02-24T15:14
+TP-1112 D3330 D2740       | presented 02-27T10:00 | scheduled 03-04T09:30 1 03-11T08:00
+TP-1115 D4341 D4341 D4341 | presented 03-05T13:20
+"""
+
+PINE_PLANS = """
+TP-2190 D6010             | presented 02-02T10:00
+TP-2201 D2740             | presented 02-17T14:40 | scheduled 02-23T10:00 1 03-04T09:00
+TP-2204 D2740 D2950       | presented 02-23T14:40
+TP-2206 D4341 D4341       | presented 02-25T10:00 | scheduled 03-02T10:10 2 03-12T14:00
+TP-2212 D6010 D0140       | presented 03-03T09:40
+"""
+
+ERAS = """
+# site received trace payer | posted | claim outcome …   outcome: pay, deny CODE, undo (a reversal), again (the corrected claim)
+harbor 02-16T06:50 EDP0216001 evergreen | 02-17T10:40 | H-20331 pay | H-20334 pay
+harbor 02-19T11:05 CBT0219014 cascade   | 02-20T09:15 | H-20337 pay | H-20340 pay
+harbor 02-23T16:20 EDP0223007 evergreen | 02-26T16:45 | H-20322 pay | H-20440 pay | H-20443 pay
+harbor 02-24T15:40 CBT0224019 cascade   | 02-25T11:00 | H-20402 pay | H-20433 deny CO-252
+harbor 03-03T09:30 EDP0303002 evergreen | 03-04T10:00 | H-20346 pay | H-20425 pay | take-back 2500
+pine   02-16T06:45 CBT0216009 cascade   | 02-18T10:00 | P-31144 pay | P-31147 pay
+pine   02-24T09:20 EDP0224003 evergreen | 02-25T09:30 | P-31105 pay | P-31110 undo | P-31110 again
+pine   03-03T10:30 EDP0303011 evergreen | never       | P-31224 pay | P-31236 pay
+"""
+
+SPORE = """
+# sterilizer: test instant of each week, `late WHEN` where it was entered in the log later than it was done, `-` where it never was
+H1 01-27T07:50 02-03T07:50 02-10T07:45 02-17T07:50 02-24T07:45 03-03T07:50 03-10T07:50
+H2 01-27T07:55 02-03T07:55 02-10T07:55 02-17T08:00 02-24T07:55 03-03T07:55 03-10T08:00
+P1 01-28T07:40 02-04T07:45 02-11T07:40 02-18T07:45 02-25T07:40 03-04T07:45 03-11T07:40
+P2 01-28T07:50 02-04T07:50 02-11T07:50 02-19T16:20/02-24T10:05 - 03-04T07:55 03-11T07:50
+"""
+
+
+# --- the model -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Site:
+    """Where the story is told: its open days, and the two instants of an open day at which reports are written."""
+
+    id: str
+    name: str
+    closed: frozenset[date] = frozenset()
+
+    def open_on(self, day: date) -> bool:
+        return day.weekday() < 5 and day not in self.closed
+
+    def days(self, first: date, last: date) -> Iterator[date]:
+        for n in range((last - first).days + 1):
+            if self.open_on(day := first + timedelta(days=n)):
+                yield day
+
+    def reports(self) -> Iterator[datetime]:
+        """07:00 and 14:30 of each open day; 13:30 on Fridays, which end at 14:00. The first report comes on the day we set up."""
+        if not self.open_on(FIRST):
+            yield datetime.combine(FIRST, time(7))
+        for day in self.days(FIRST, LAST):
+            yield datetime.combine(day, time(7))
+            yield datetime.combine(day, time(13, 30) if day.weekday() == 4 else time(14, 30))
+
+    def spore_logs(self) -> Iterator[datetime]:
+        """The day we set up; then Tuesdays at 14:30, and Fridays at 12:30, before the week ends."""
+        yield datetime.combine(FIRST, time(7))
+        for day in self.days(FIRST, LAST):
+            if day.weekday() in (1, 4):
+                yield datetime.combine(day, time(12, 30) if day.weekday() == 4 else time(14, 30))
+
+
+SITES = {
+    "harbor": Site("harbor", "Harbor"),
+    "pine": Site("pine", "Pine", frozenset({date(2026, 2, 16)})),  # keeps the public holidays; Harbor works on Presidents' Day
+}
+
+
+@dataclass(frozen=True)
+class Event:
+    at: datetime
+    word: str
+    more: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Life:
+    """One claim or one plan: what happened to it, in order."""
+
+    no: str
+    site: Site
+    codes: tuple[str, ...]
+    events: tuple[Event, ...]
+
+    @property
+    def fee_cents(self) -> int:
+        return sum(PRICES[code] for code in self.codes)
+
+    def until(self, at: datetime) -> tuple[Event, ...]:
+        return tuple(e for e in self.events if e.at <= at)
+
+    def last(self, word: str, at: datetime) -> Event | None:
+        return next((e for e in reversed(self.until(at)) if e.word == word), None)
+
+
+STATUS = {
+    "created": "unsent", "sent": "sent", "rejected": "rejected", "denied": "denied", "worked": "sent", "received": "received",
+    "paid": "paid",
+}  # fmt: skip
+"""The status each event leaves a claim in; the others leave it as it was."""
+PAYERS_DOING = {"rejected", "denied"}
+"""Events that are no work of ours: the last activity stays where it was."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One claim inside an ERA, in cents; adjustments as (group, reason, amount)."""
+
+    claim: Life
+    status: str
+    sign: int
+    adjustments: tuple[tuple[str, str, int], ...]
+
+    @property
+    def charge(self) -> int:
+        return self.sign * self.claim.fee_cents
+
+    @property
+    def paid(self) -> int:
+        return self.charge - sum(amount for _, _, amount in self.adjustments)
+
+    @property
+    def patient(self) -> int:
+        return sum(amount for group, _, amount in self.adjustments if group == "PR")
+
+
+@dataclass(frozen=True)
+class Era:
+    site: Site
+    received: datetime
+    trace: str
+    payer: str
+    posted: datetime | None
+    outcomes: tuple[Outcome, ...]
+    taken_back: int = 0
+
+    @property
+    def paid(self) -> int:
+        return sum(o.paid for o in self.outcomes) - self.taken_back
+
+
+@dataclass(frozen=True)
+class Story:
+    claims: tuple[Life, ...]
+    plans: tuple[Life, ...]
+    eras: tuple[Era, ...]
+    spores: tuple[tuple[str, datetime, datetime], ...] = field(default=())
+    """(sterilizer, tested, entered in the log)"""
+
+
+def tell() -> Story:
+    """The whole story, parsed; payments of posted ERAs are events in the lives of their claims."""
+    claims = [*_lives(HARBOR, SITES["harbor"]), *_lives(PINE, SITES["pine"])]
+    plans = [*_lives(HARBOR_PLANS, SITES["harbor"]), *_lives(PINE_PLANS, SITES["pine"])]
+    by_no = {claim.no: claim for claim in claims}
+    eras = tuple(_era(line, by_no) for line in _lines(ERAS))
+    posted = {o.claim.no: Event(e.posted, "paid") for e in eras if e.posted for o in e.outcomes if o.status == "1"}
+    claims = [_with(c, posted[c.no]) if c.no in posted else c for c in claims]
+    return Story(tuple(claims), tuple(plans), eras, tuple(_spores()))
+
+
+def when(text: str) -> datetime:
+    """`02-24T15:10` as a local instant; a bare day is its midnight."""
+    year = 2025 if text.startswith("12-") else 2026
+    return datetime.fromisoformat(f"{year}-{text}")
+
+
+def _lines(text: str) -> Iterator[str]:
+    return (line for line in text.strip().splitlines() if not line.startswith("#"))
+
+
+def _lives(text: str, site: Site) -> Iterator[Life]:
+    for line in _lines(text):
+        head, *words = (part.split() for part in line.split("|"))
+        chance = random.Random(f"{SEED} {head[0]}")
+        events = sorted((e for word in words for e in _events(word, site, chance)), key=lambda e: e.at)
+        yield Life(head[0], site, tuple(head[1:]), _open_life(tuple(events)))
+
+
+def _events(word: list[str], site: Site, chance: random.Random) -> Iterator[Event]:
+    """The events of one part of a line. Daily touches fall between 08:30 and 10:00, so that both reports can show them."""
+    if word[0] != "daily":
+        yield Event(when(word[1]), word[0], tuple(word[2:]))
+        return
+    for day in site.days(when(word[1]).date(), when(word[2]).date()):
+        yield Event(datetime.combine(day, time(8, 30)) + timedelta(minutes=chance.randrange(90)), "touched")
+
+
+def _open_life(events: tuple[Event, ...]) -> tuple[Event, ...]:
+    """Nobody touches a claim after it has been answered."""
+    ends = min((e.at for e in events if e.word in ("received", "paid")), default=datetime.max)
+    return tuple(e for e in events if e.at <= ends or e.word != "touched")
+
+
+def _with(claim: Life, event: Event) -> Life:
+    events = sorted((*claim.events, event), key=lambda e: e.at)
+    return replace(claim, events=_open_life(tuple(events)))
+
+
+def _era(line: str, claims: Mapping[str, Life]) -> Era:
+    head, posted, *parts = (part.split() for part in line.split("|"))
+    site, received, trace, payer = head
+    taken = sum(int(part[1]) for part in parts if part[0] == "take-back")
+    outcomes = tuple(_outcome(claims[part[0]], part[1:]) for part in parts if part[0] != "take-back")
+    at = None if posted[0] == "never" else when(posted[0])
+    return Era(SITES[site], when(received), trace, payer, at, outcomes, taken)
+
+
+def _outcome(claim: Life, words: list[str]) -> Outcome:
+    """Denied: nothing paid. Otherwise 12 % is written off (CO-45), the patient owes a fifth (PR-2), the payer pays the rest."""
+    if words[0] == "deny":
+        group, reason = words[1].split("-")
+        return Outcome(claim, "4", 1, ((group, reason, claim.fee_cents),))
+    write_off = claim.fee_cents * 12 // 100
+    share = (claim.fee_cents - write_off) // (10 if words[0] == "again" else 5)
+    sign = -1 if words[0] == "undo" else 1
+    return Outcome(claim, "22" if sign < 0 else "1", sign, (("CO", "45", sign * write_off), ("PR", "2", sign * share)))
+
+
+def _spores() -> Iterator[tuple[str, datetime, datetime]]:
+    for line in _lines(SPORE):
+        sterilizer, *tests = line.split()
+        for test in tests:
+            if test != "-":
+                tested, _, logged = test.partition("/")
+                yield sterilizer, when(tested), when(logged or tested)
+
+
+# --- what a report shows -------------------------------------------------------------------------------------------------
+
+Cells = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How one site's software writes a report: separators, instants, money, words."""
+
+    encoding: str
+    delimiter: str
+    instant: str
+    day: str
+    money: Callable[[int], str]
+    columns: Mapping[str, str]
+    words: Mapping[str, str]
+
+    def write(self, rows: Iterable[Cells], columns: Iterable[str], file: Path) -> None:
+        names = list(columns)
+        text = io.StringIO()
+        writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\r\n")
+        writer.writerow([self.columns.get(name, name) for name in names])
+        for row in rows:
+            writer.writerow([row[name] for name in names])
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(text.getvalue().encode(self.encoding))
+
+
+_CLAIM = (
+    "Claim #", "Status", "DOS", "Sent", "Last activity", "Rejected on", "Denied on", "Worked on", "Escalated", "Resolved", "Fee",
+    "Ins paid", "Reason codes", "Office",
+)  # fmt: skip
+_PLAN = ("Plan #", "Presented", "Status", "Procedures", "Estimate", "Scheduled procs", "Next visit", "Last contact", "Office")
+_POSTING = ("Trace #", "Posted", "Amount posted", "Office")
+_SPORE = ("Sterilizer", "Test date", "Read date", "Result")
+
+DIALECTS = {
+    "harbor": Dialect(
+        encoding="utf-8-sig",
+        delimiter=",",
+        instant="%m/%d/%Y %I:%M %p",
+        day="%m/%d/%Y",
+        money=lambda cents: f"{cents / 100:.2f}",
+        columns={},
+        words={
+            "unsent": "Ready to send",
+            "sent": "Sent",
+            "rejected": "Rejected",
+            "denied": "Denied",
+            "received": "Received",
+            "paid": "Paid",
+            "active": "Active",
+            "declined": "Declined",
+        },  # fmt: skip
+    ),
+    "pine": Dialect(
+        encoding="cp1252",
+        delimiter=";",
+        instant="%Y-%m-%d %H:%M",
+        day="%Y-%m-%d",
+        money=lambda cents: f"${cents / 100:,.2f}",
+        columns={
+            "Claim #": "Claim No.",
+            "Status": "State",
+            "DOS": "Service date",
+            "Sent": "Submitted",
+            "Fee": "Billed",
+            "Last activity": "Last worked",
+            "Ins paid": "Insurance paid",
+            "Reason codes": "Codes",
+            "Plan #": "Plan No.",
+            "Estimate": "Plan total",
+            "Trace #": "Check / EFT",
+            "Office": "Clinic",
+        },  # fmt: skip
+        words={
+            "unsent": "Open – not submitted",
+            "sent": "Submitted – awaiting payer",
+            "rejected": "Returned – clearinghouse",
+            "denied": "Denied – payer",
+            "received": "Answered",
+            "paid": "Paid – posted",
+            "active": "Open",
+            "declined": "Refused",
+        },  # fmt: skip
+    ),
+}
+
+
+def claim_cells(claim: Life, at: datetime, eras: Iterable[Era], d: Dialect) -> Cells | None:
+    """The row of one claim in the report of `at`; None before it exists and 30 days after it was answered."""
+    past = claim.until(at)
+    if not past:
+        return None
+    words = [e for e in past if e.word in STATUS]
+    resolved = next((e.at for e in past if e.word == "paid"), None)
+    if resolved and at - resolved > timedelta(days=30):
+        return None
+    sent = next((e.at for e in reversed(past) if e.word in ("sent", "worked")), None)
+    moved = max((e.at for e in past if e.word not in PAYERS_DOING), default=None)
+    reasons = next((e.more for e in reversed(past) if e.word in PAYERS_DOING), ())
+    return {
+        "Claim #": claim.no,
+        "Status": d.words[STATUS[words[-1].word]],
+        "DOS": past[0].at.strftime(d.day),
+        "Sent": _instant(sent, d),
+        "Last activity": _instant(moved, d),
+        "Rejected on": _instant(_at(claim, "rejected", at), d),
+        "Denied on": _instant(_at(claim, "denied", at), d),
+        "Worked on": _instant(_at(claim, "worked", at), d),
+        "Escalated": _instant(_at(claim, "escalated", at), d),
+        "Resolved": _instant(resolved, d),
+        "Fee": d.money(claim.fee_cents),
+        "Ins paid": d.money(_paid(claim, eras, at) if resolved else 0),
+        "Reason codes": " ".join(reasons),
+        "Office": claim.site.name,
+    }
+
+
+def plan_cells(plan: Life, at: datetime, d: Dialect) -> Cells | None:
+    past = plan.until(at)
+    if not past:
+        return None
+    scheduled = plan.last("scheduled", at)
+    return {
+        "Plan #": plan.no,
+        "Presented": past[0].at.strftime(d.day),
+        "Status": d.words["declined" if plan.last("declined", at) else "active"],
+        "Procedures": str(len(plan.codes)),
+        "Estimate": d.money(plan.fee_cents),
+        "Scheduled procs": scheduled.more[0] if scheduled else "0",
+        "Next visit": _instant(when(scheduled.more[1]) if scheduled else None, d),
+        "Last contact": _instant(past[-1].at, d),
+        "Office": plan.site.name,
+    }
+
+
+def _at(life: Life, word: str, at: datetime) -> datetime | None:
+    event = life.last(word, at)
+    return event.at if event else None
+
+
+def _instant(at: datetime | None, d: Dialect) -> str:
+    return at.strftime(d.instant) if at else ""
+
+
+def _paid(claim: Life, eras: Iterable[Era], at: datetime) -> int:
+    """What the last posted ERA says was paid; for a claim that none of ours names, the usual share."""
+    posted = [o for e in eras if e.posted and e.posted <= at for o in e.outcomes if o.claim.no == claim.no and o.status == "1"]
+    return (posted[-1] if posted else _outcome(claim, ["pay"])).paid
+
+
+# --- 835 -----------------------------------------------------------------------------------------------------------------
+
+PAYERS = {
+    "evergreen": ("EVERGREEN DENTAL PLAN", "900000001", "PO BOX 1200", "PORTLAND*OR*97208"),
+    "cascade": ("CASCADE BENEFIT TRUST", "900000002", "400 SUMMIT STREET", "SEATTLE*WA*98101"),
+}
+NPI = "1234567893"  # the example number of the check-digit standard; nobody's
+ORDINALS = ("ONE", "TWO", "THREE")
+
+
+def write_835(era: Era) -> bytes:
+    """One 005010X221A1 file with one check, one segment to a line; it balances at every level."""
+    control = f"{int(era.received.strftime('%m%d%H%M')):09d}"
+    name, payer_id, street, town = PAYERS[era.payer]
+    body = [
+        f"ST*835*{control[-4:]}",
+        f"BPR*I*{_money(era.paid)}*C*CHK************{era.received:%Y%m%d}",
+        f"TRN*1*{era.trace}*1{payer_id}",
+        f"DTM*405*{era.received:%Y%m%d}",
+        f"N1*PR*{name}",
+        f"N3*{street}",
+        f"N4*{town}",
+        "PER*BL*PROVIDER SERVICES*TE*8005550100",
+        f"N1*PE*HARBOR AND PINE DENTAL {era.site.name.upper()}*XX*{NPI}",
+        f"REF*TJ*{payer_id[::-1]}",
+        "LX*1",
+        *(segment for n, outcome in enumerate(era.outcomes) for segment in _claim_loop(outcome, era, n)),
+    ]
+    if era.taken_back:
+        body.append(f"PLB*{NPI}*20261231*WO:{era.trace}*{_money(era.taken_back)}")
+    body.append(f"SE*{len(body) + 1}*{control[-4:]}")
+    segments = [
+        f"ISA*00*{'':10}*00*{'':10}*ZZ*{payer_id:<15}*ZZ*{'HPDENTAL':<15}*{era.received:%y%m%d}*{era.received:%H%M}"
+        f"*^*00501*{control}*0*P*:",
+        f"GS*HP*{payer_id}*HPDENTAL*{era.received:%Y%m%d}*{era.received:%H%M}*1*X*005010X221A1",
+        *body,
+        "GE*1*1",
+        f"IEA*1*{control}",
+    ]
+    return "".join(f"{segment}~\n" for segment in segments).encode("ascii")
+
+
+def _claim_loop(o: Outcome, era: Era, n: int) -> Iterator[str]:
+    icn = f"{era.trace}{n + 1:02d}"
+    yield f"CLP*{o.claim.no}*{o.status}*{_money(o.charge)}*{_money(o.paid)}*{_money(o.patient) if o.patient else ''}*12*{icn}*11*1"
+    yield f"NM1*QC*1*PATIENT*{ORDINALS[n]}****MI*SAMPLE{n + 1:03d}"
+    left = [amount for _, _, amount in o.adjustments]
+    for i, code in enumerate(o.claim.codes):
+        charge = o.sign * PRICES[code]
+        last = i == len(o.claim.codes) - 1
+        shares = left if last else [amount * charge // o.charge for _, _, amount in o.adjustments]
+        left = [rest - share for rest, share in zip(left, shares, strict=True)]
+        yield f"SVC*AD:{code}*{_money(charge)}*{_money(charge - sum(shares))}**1"
+        yield f"DTM*472*{o.claim.events[0].at:%Y%m%d}"
+        for (group, reason, _), share in zip(o.adjustments, shares, strict=True):
+            yield f"CAS*{group}*{reason}*{_money(share)}"
+
+
+def _money(cents: int) -> str:
+    sign = "-" if cents < 0 else ""
+    whole, rest = divmod(abs(cents), 100)
+    return f"{sign}{whole}.{rest:02d}".rstrip("0").rstrip(".") or "0"
+
+
+# --- the folder ----------------------------------------------------------------------------------------------------------
+
+
+def write(to: Path = EXPORTS) -> int:
+    """Write every export below `to`, which is emptied first. Returns the number of files."""
+    story = tell()
+    if to.exists():
+        shutil.rmtree(to)
+    for site in SITES.values():
+        _write_reports(story, site, to)
+        _write_eras(story, site, to)
+        _write_postings(story, site, to)
+        _write_spores(story, site, to)
+    return sum(1 for path in to.rglob("*") if path.is_file())
+
+
+def _write_reports(story: Story, site: Site, to: Path) -> None:
+    d = DIALECTS[site.id]
+    for at in site.reports():
+        claims = [claim_cells(c, at, story.eras, d) for c in story.claims if c.site is site]
+        rows = [row for row in claims if row]
+        if site.id == "harbor" and at == when("02-24T07:00"):
+            _spoil(rows)
+        d.write(rows, _CLAIM, to / f"{site.id}-claims" / f"claims_{_stamp(at)}.csv")
+        plans = [plan_cells(p, at, d) for p in story.plans if p.site is site]
+        d.write([row for row in plans if row], _PLAN, to / f"{site.id}-plans" / f"plans_{_stamp(at)}.csv")
+
+
+def _spoil(rows: list[Cells]) -> None:
+    """Somebody opened this report in a spreadsheet and left a remark where the status belongs: that row cannot be read."""
+    next(row for row in rows if row["Claim #"] == "H-20331")["Status"] = "Paid - see ledger"
+
+
+def _write_eras(story: Story, site: Site, to: Path) -> None:
+    folder = to / f"{site.id}-era"
+    folder.mkdir(parents=True, exist_ok=True)
+    for era in story.eras:
+        if era.site is site:
+            (folder / f"era_{_stamp(era.received)}.835").write_bytes(write_835(era))
+    if site.id == "pine":  # what the clearinghouse's download gives when its session has run out
+        page = b"<!DOCTYPE html>\n<html><body><h1>Session expired</h1><p>Please sign in again.</p></body></html>\n"
+        (folder / f"era_{_stamp(when('02-25T09:30'))}.835").write_bytes(page)
+
+
+def _write_postings(story: Story, site: Site, to: Path) -> None:
+    """Each report lists what was posted in the seven days before it; an empty one says that nothing was."""
+    d = DIALECTS[site.id]
+    for at in site.reports():
+        new = [e for e in story.eras if e.site is site and e.posted and e.posted <= at < e.posted + timedelta(days=7)]
+        rows = [
+            {"Trace #": e.trace, "Posted": _instant(e.posted, d), "Amount posted": d.money(e.paid), "Office": site.name}
+            for e in sorted(new, key=lambda e: e.posted or at)
+        ]
+        d.write(rows, _POSTING, to / f"{site.id}-postings" / f"postings_{_stamp(at)}.csv")
+
+
+def _write_spores(story: Story, site: Site, to: Path) -> None:
+    d = DIALECTS[site.id]
+    for at in site.spore_logs():
+        rows = [
+            {
+                "Sterilizer": sterilizer,
+                "Test date": _instant(tested, d),
+                "Read date": _instant(read if read <= at else None, d),
+                "Result": "Pass" if read <= at else "",
+            }
+            for sterilizer, tested, logged in story.spores
+            for read in [tested + timedelta(days=1)]
+            if sterilizer[0] == site.name[0] and logged <= at
+        ]
+        d.write(rows, _SPORE, to / f"{site.id}-spore" / f"spore_{_stamp(at)}.csv")
+
+
+def _stamp(at: datetime) -> str:
+    return at.strftime("%Y-%m-%dT%H%M")
+
+
+if __name__ == "__main__":
+    print(f"wrote {write()} files below {EXPORTS}")
