@@ -29,8 +29,26 @@ FILES = {
 READS_THE_CLOCK = ("bot/__main__.py", "bot/app.py", "bot/demo.py", "bot/platforms/")
 """Edges, which hand `now` on. Everything below them takes it as an argument."""
 HEAVY = set(
-    "alembic apscheduler bm25s chromadb fastapi holidays jinja2 langchain langchain_core markdown_it numpy onnxruntime pydantic"
-    " slack_bolt slack_sdk sqlalchemy sqlmodel uvicorn".split()
+    [
+        "alembic",
+        "apscheduler",
+        "bm25s",
+        "chromadb",
+        "fastapi",
+        "holidays",
+        "jinja2",
+        "langchain",
+        "langchain_core",
+        "markdown_it",
+        "numpy",
+        "onnxruntime",
+        "pydantic",
+        "slack_bolt",
+        "slack_sdk",
+        "sqlalchemy",
+        "sqlmodel",
+        "uvicorn",
+    ]
 )
 
 
