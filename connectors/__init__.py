@@ -5,24 +5,33 @@ own names for that thing (claim number, payer's control number): they join rows,
 message is ever built from them. Its `facts` are typed and listed in KINDS; a value that is not on the list has no place to
 live, so free text and names cannot travel any further than the connector.
 
+A connector is a module of this package that has a `connect` function; it is found by being there.
+
     ConnectorError      the whole source cannot be read: quarantine it, tell the administrator, change nothing
 """
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
+from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, Protocol, runtime_checkable
+from typing import Literal, Protocol, cast, runtime_checkable
+from zoneinfo import ZoneInfo
 
 Kind = Literal["claim", "treatment_plan", "era", "sterilizer_week"]
 Value = int | str | date | datetime | tuple[str, ...]
 Covers = Literal["snapshot", "delta"]
 
-CODE = re.compile(r"[A-Z0-9]{1,8}(-[A-Z0-9]{1,8})?")
-"""What a code may look like (CARC `CO-16`, X12 status `A3`): upper case, short, no blanks, so that no name fits."""
+CODE = re.compile(r"(?=[A-Z-]*[0-9])[A-Z0-9]{1,8}(-[A-Z0-9]{1,8})?")
+"""What a code may look like (CARC `CO-16`, X12 status `A3`): upper case, short, a digit in it, no blanks: no name fits."""
+
+KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/#:+-]{0,63}")
+"""What a key may look like: 64 characters at most, no blanks and no commas, so that no full name fits."""
 
 
 @dataclass(frozen=True)
@@ -81,10 +90,22 @@ KINDS: Mapping[Kind, Mapping[str, Fact]] = MappingProxyType(
 
 @dataclass(frozen=True, order=True)
 class Key:
-    """One name the source uses for the thing, e.g. Key("claim_no", "C-1042"). Unique per site and kind."""
+    """One name the source uses for the thing, e.g. Key("claim_no", "C-1042"). Unique per site and kind.
+
+    raises ValueError   a value that is too long for a key or holds characters that no key has
+    """
 
     name: str
     value: str
+
+    def __post_init__(self) -> None:
+        if not KEY.fullmatch(self.value):
+            raise ValueError(f"{self.name} does not take this value")
+
+
+def is_key(text: str) -> bool:
+    """May `text`, as it came out of a source, be used as a key? Also asks for a digit: a column of names has none."""
+    return bool(KEY.fullmatch(text)) and any(c in "0123456789" for c in text)
 
 
 @dataclass(frozen=True)
@@ -153,7 +174,10 @@ class Batch:
 class Connector(Protocol):
     """One read-only way into one source system."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The connector's own name, as feeds.toml writes it."""
+        ...
 
     def fetch(self, cursor: str | None) -> Iterator[Batch]:
         """What is new since `cursor` (None: everything), oldest first.
@@ -165,6 +189,83 @@ class Connector(Protocol):
 
 class ConnectorError(Exception):
     """The source cannot be read. The text says what, where and what to do, and holds no patient data."""
+
+
+class _Module(Protocol):
+    """What a module must offer to be a connector. `OPTIONS` are the names it reads from the feed's table."""
+
+    NAME: str
+    OPTIONS: tuple[str, ...]
+
+    def connect(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector: ...
+
+    def describe(
+        self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str
+    ) -> Iterator[dict[str, object]]: ...
+
+
+def names() -> tuple[str, ...]:
+    """The connectors there are, sorted."""
+    return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if hasattr(_import(m.name), "connect")))
+
+
+def connect(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
+    """The connector `name`, set up with a feed's table from feeds.toml. Opens nothing yet.
+
+    options  the feed's table; what each connector reads from it is in docs/connectors.md
+    home     relative paths start here
+    zone     local times in the source are of this zone
+    site     the feed's site
+    raises ConnectorError   no such connector, an option that cannot be used, a column map with a mistake (file and line)
+    """
+    return _module(name).connect(options, home=home, zone=zone, site=site)
+
+
+def describe(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
+    """What the source says, as plain JSON data for a person at a terminal: one dict per line, told apart by "type".
+
+    file     name, kind, as_of, covers, sha256, unreadable, totals
+    row      kind, keys, facts, site, line
+    problem  where, what
+    and what a connector adds: "check" (era835), "columns" and "note" (csv_file without a map)
+    raises ConnectorError   as `connect` and `Connector.fetch`; may come after some lines
+    """
+    return _module(name).describe(options, home=home, zone=zone, site=site)
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """The options that connector `name` reads from a feed's table. raises ConnectorError"""
+    return _module(name).OPTIONS
+
+
+def plain(batch: Batch) -> Iterator[dict[str, object]]:
+    """`batch` as `describe` gives it: its file line, its rows, its problems."""
+    yield {
+        "type": "file",
+        "name": batch.name,
+        "kind": batch.kind,
+        "as_of": batch.as_of.isoformat(),
+        "covers": batch.covers,
+        "sha256": batch.sha256,
+        "unreadable": batch.unreadable,
+        "totals": dict(batch.totals),
+    }
+    for row in batch.rows:
+        facts = {name: value.isoformat() if isinstance(value, date) else value for name, value in row.facts.items()}
+        keys = [[key.name, key.value] for key in row.keys]
+        yield {"type": "row", "kind": row.kind, "keys": keys, "facts": facts, "site": row.site, "line": row.line}
+    for problem in batch.problems:
+        yield {"type": "problem", "name": batch.name, "where": problem.where, "what": problem.what}
+
+
+def _module(name: str) -> _Module:
+    if name not in names():
+        raise ConnectorError(f"There is no connector {name!r}; there are: {', '.join(names())}.")
+    return cast(_Module, _import(name))
+
+
+def _import(name: str) -> object:
+    return importlib.import_module(f"{__name__}.{name}")
 
 
 def check_fact(kind: Kind, name: str, value: Value) -> None:
