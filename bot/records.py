@@ -322,12 +322,12 @@ class Mark(SQLModel, table=True):
 class LedgerRow(SQLModel, table=True):
     """One link of a chain. Never changed, never deleted (triggers); the content lives beside it in LedgerBody.
 
+    The primary key and UNIQUE(chain, prev_hash) each rule out a fork, even where a lock was forgotten.
     WITHOUT ROWID: on SQLite an INSERT OR REPLACE that names another row's rowid would put that row out of the way.
     """
 
     __tablename__ = "ledger"
     __table_args__ = (
-        UniqueConstraint("chain", "seq"),
         UniqueConstraint("chain", "prev_hash"),
         {"sqlite_with_rowid": False},
     )

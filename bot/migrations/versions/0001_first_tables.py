@@ -147,7 +147,6 @@ def upgrade() -> None:
         sa.Column("hash", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("chain", "seq"),
         sa.UniqueConstraint("chain", "prev_hash"),
-        sa.UniqueConstraint("chain", "seq"),
         sqlite_with_rowid=False,
     )
     op.create_index(op.f("ix_ledger_leaf"), "ledger", ["leaf"], unique=True)

@@ -1,0 +1,65 @@
+"""What the tests share: a migrated database of their own, on SQLite or on both."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Engine
+
+from bot import records
+from bot.migrations import migrate
+from tests import guard, postgres
+
+guard.install()
+
+BOTH = [pytest.param("sqlite"), pytest.param("postgres", marks=pytest.mark.postgres)]
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One migrated SQLite file, to be copied: faster than migrating for every test."""
+    file = tmp_path_factory.mktemp("migrated") / "holdfast.sqlite"
+    engine = records.open_engine(f"sqlite:///{file}")
+    migrate(engine)
+    engine.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The address of a PostgreSQL server where databases may be created."""
+    with postgres.server() as url:
+        yield url
+
+
+@pytest.fixture
+def engine(tmp_path: Path, migrated_file: Path) -> Iterator[Engine]:
+    """A migrated SQLite database of this test alone."""
+    file = tmp_path / "home" / "holdfast.sqlite"
+    file.parent.mkdir()
+    shutil.copyfile(migrated_file, file)
+    engine = records.open_engine(f"sqlite:///{file}")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture(params=BOTH)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The address of an empty database: once SQLite, once PostgreSQL."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'home' / 'holdfast.sqlite'}"
+        return
+    with postgres.database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+@pytest.fixture
+def both_engines(database_url: str) -> Iterator[Engine]:
+    """A migrated database of this test alone: once SQLite, once PostgreSQL."""
+    engine = records.open_engine(database_url)
+    migrate(engine)
+    yield engine
+    engine.dispose()
