@@ -28,28 +28,26 @@ FILES = {
 }
 READS_THE_CLOCK = ("bot/__main__.py", "bot/app.py", "bot/demo.py", "bot/platforms/")
 """Edges, which hand `now` on. Everything below them takes it as an argument."""
-HEAVY = set(
-    [
-        "alembic",
-        "apscheduler",
-        "bm25s",
-        "chromadb",
-        "fastapi",
-        "holidays",
-        "jinja2",
-        "langchain",
-        "langchain_core",
-        "markdown_it",
-        "numpy",
-        "onnxruntime",
-        "pydantic",
-        "slack_bolt",
-        "slack_sdk",
-        "sqlalchemy",
-        "sqlmodel",
-        "uvicorn",
-    ]
-)
+HEAVY = {
+    "alembic",
+    "apscheduler",
+    "bm25s",
+    "chromadb",
+    "fastapi",
+    "holidays",
+    "jinja2",
+    "langchain",
+    "langchain_core",
+    "markdown_it",
+    "numpy",
+    "onnxruntime",
+    "pydantic",
+    "slack_bolt",
+    "slack_sdk",
+    "sqlalchemy",
+    "sqlmodel",
+    "uvicorn",
+}
 
 
 def test_the_top_level_is_the_rooms_of_the_house() -> None:

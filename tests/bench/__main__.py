@@ -1,0 +1,68 @@
+"""Run every measure on every database there is and print the ratios: `make bench`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from rich.table import Table
+from sqlalchemy import Engine
+
+from bot import records
+from bot.migrations import migrate
+from tests import postgres
+from tests.bench import Measure, ledger
+
+ABOUT = "Ratio: how many times as long as the bare work, in the same run. Times are of this machine and mean little elsewhere."
+
+
+def main() -> int:
+    console = Console()
+    table = Table(title="What our bookkeeping costs", caption=ABOUT)
+    for heading in ("measure", "database", "ours", "bare", "ours, each", "ratio"):
+        table.add_column(heading, justify="left" if heading in ("measure", "database") else "right")
+    with ExitStack() as open_until_the_end, console.status("Measuring"):
+        for engine in _engines(open_until_the_end, console):
+            for measure in ledger.measures(engine):
+                table.add_row(*_cells(measure))
+    console.print(table)
+    return 0
+
+
+def _engines(stack: ExitStack, console: Console) -> Iterator[Engine]:
+    """A migrated empty database of each kind."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="holdfast-bench-"))
+    yield _migrated(stack, f"sqlite:///{Path(folder) / 'holdfast.sqlite'}")
+    try:
+        server = stack.enter_context(postgres.server())
+    except pytest.skip.Exception as reason:
+        console.print(f"PostgreSQL is left out: {reason}")
+        return
+    yield _migrated(stack, stack.enter_context(postgres.database(server)))
+
+
+def _migrated(stack: ExitStack, url: str) -> Engine:
+    engine = records.open_engine(url)
+    stack.callback(engine.dispose)
+    migrate(engine)
+    return engine
+
+
+def _cells(measure: Measure) -> tuple[str, ...]:
+    return (
+        measure.what,
+        measure.database,
+        f"{measure.n / measure.ours_s:,.0f}/s",
+        f"{measure.n / measure.bare_s:,.0f}/s",
+        f"{measure.ours_s / measure.n * 1000:,.2f} ms",
+        f"{measure.ratio:,.1f}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
