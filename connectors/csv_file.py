@@ -29,13 +29,6 @@ _HEADER_WITHIN = 20
 _LONGEST_RECORD = 40
 """Lines. A quoted note may span a few; more is a quotation mark that nobody closed."""
 
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook or a zip file: save it as CSV",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook: save it as CSV",
-    b"%PDF": "a PDF: export the report as CSV",
-    b"{\\rtf": "a Word text: export the report as CSV",
-    b"<": "a web page, not a CSV: export the report as CSV",
-}
 _BLANKS = re.compile(r"[\s\u00a0\u2007\u202f]+")
 _INVISIBLE = str.maketrans("", "", "\ufeff\u200b\u200e\u200f\u00ad")
 
@@ -123,7 +116,11 @@ class CsvFile:
         rows, problems, dropped = _rows(records[header.index + 1 :], header, self.columns)
         covers: Covers = "delta" if dropped else self.columns.covers
         if dropped and self.columns.covers == "snapshot":
-            problems.append(Problem("whole file", f"{dropped} rows could not be read: nothing missing here is taken as gone"))
+            problems.append(
+                Problem(
+                    "whole file", f"rows that could not be read: {dropped}; so nothing that is missing here is taken as gone"
+                )
+            )
         return [
             Batch(
                 rows=tuple(rows),
@@ -141,9 +138,8 @@ def decoded(data: bytes, encoding: str = "auto") -> str:
     """The text of a report's bytes. `auto`: UTF-8, UTF-16 with its mark, otherwise Windows-1252. raises Unreadable"""
     if not data.strip():
         raise Unreadable("The file is empty, without even a header: the export failed or is not finished.")
-    for start, what in _FOREIGN.items():
-        if data[:64].lstrip().startswith(start):
-            raise Unreadable(f"The file is {what}.")
+    if what := files.foreign(data):
+        raise Unreadable(f"The file is {what}: export the report as CSV.")
     tried = [encoding] if encoding != "auto" else ["utf-16"] if data[:2] in (b"\xff\xfe", b"\xfe\xff") else ["utf-8", "cp1252"]
     for name in tried:
         try:

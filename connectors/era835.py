@@ -109,7 +109,7 @@ class Check:
     payer_id: str
     """TRN03, or else N104 of the payer."""
     control: str
-    """ISA06, ISA13, GS06 and ST02 joined: names the set where there is no trace."""
+    """Payer id, ISA13, GS06 and ST02 joined: names the set where there is no trace."""
     method: str
     paid_cents: int | None
     paid_on: date | None
@@ -143,7 +143,7 @@ class Check:
 
 @dataclass(frozen=True)
 class Remittance:
-    """An 835 file. `unreadable` is a sentence where it is no 835."""
+    """An 835 file. `unreadable` is a sentence where it is no 835, or an empty one."""
 
     checks: tuple[Check, ...]
     problems: tuple[Problem, ...]
@@ -172,7 +172,8 @@ def read(text: str) -> Remittance:
         problems += said
         if check is not None:
             checks.append(check)
-    return Remittance(tuple(checks), tuple(problems))
+    empty = "" if checks else "This 835 holds no payment: BPR, TRN and CLP are all missing."
+    return Remittance(tuple(checks), tuple(problems), empty)
 
 
 def summary(remittance: Remittance) -> Iterator[dict[str, object]]:
@@ -196,6 +197,25 @@ def summary(remittance: Remittance) -> Iterator[dict[str, object]]:
 
 def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
     """A feed of ERA files. Options: path, files (patterns), as_of ("isa", "modified", "name:FORMAT"). raises ConnectorError"""
+    return _feed(options, home, zone)
+
+
+def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
+    """See connectors.describe; with one line "check" for each payment."""
+    feed = _feed(options, home, zone)
+    found: dict[str, Remittance] = {}
+
+    def read_and_keep(file: files.File, data: bytes) -> list[Batch]:
+        found[file.name] = read_bytes(data)
+        return feed.batches(file, found[file.name])
+
+    for batch in files.fetch(feed.path, feed.patterns, None, "era", feed.order, read_and_keep):
+        yield from plain(batch)
+        if batch.kind == "claim":
+            yield from ({"name": batch.name} | check for check in summary(found.pop(batch.name)))
+
+
+def _feed(options: Mapping[str, object], home: Path, zone: ZoneInfo) -> Era835:
     try:
         as_of = files.check_as_of(options.get("as_of", "isa"), ("isa",))
     except ValueError as error:
@@ -203,16 +223,11 @@ def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: 
     return Era835(files.option_path(options, "path", home), files.option_patterns(options, ("*",)), as_of, zone)
 
 
-def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
-    """See connectors.describe; with one line "check" for each payment."""
-    feed = connect(options, home=home, zone=zone, site=site)
-    for batch in feed.fetch(None):
-        yield from plain(batch)
-    found = files.option_path(options, "path", home)
-    for file in files.listed(found, files.option_patterns(options, ("*",))):
-        if file.size <= files.LARGEST:
-            for check in summary(read(text_of(file.path.read_bytes()))):
-                yield {"type": "check", "name": file.name} | check
+def read_bytes(data: bytes) -> Remittance:
+    """As `read`, from a file's bytes. Never raises on bad input."""
+    if what := files.foreign(data):
+        return Remittance((), (), f"This is not an 835: it is {what}.")
+    return read(text_of(data))
 
 
 def text_of(data: bytes) -> str:
@@ -234,11 +249,14 @@ class Era835:
 
     def fetch(self, cursor: str | None) -> Iterator[Batch]:
         """See Connector.fetch. Two batches for each file, "era" and then "claim", with one hash."""
-        return files.fetch(self.path, self.patterns, cursor, "era", self._order, self._read)
+        return files.fetch(
+            self.path, self.patterns, cursor, "era", self.order, lambda f, data: self.batches(f, read_bytes(data))
+        )
 
-    def _order(self, file: files.File) -> datetime:
+    def order(self, file: files.File) -> datetime:
+        """For which instant `file` speaks, to read the oldest first."""
         try:
-            checks = read(text_of(file.path.read_bytes())).checks if self.as_of == "isa" and file.size <= files.LARGEST else ()
+            checks = read_bytes(file.path.read_bytes()).checks if self.as_of == "isa" and file.size <= files.LARGEST else ()
             return self._moment(file, checks)
         except (OSError, ValueError):
             return file.modified_at
@@ -250,11 +268,11 @@ class Era835:
         local = [moment for check in checks if (moment := check.sent) is not None]
         return max((files.utc(moment, self.zone) for moment in local), default=file.modified_at)
 
-    def _read(self, file: files.File, data: bytes) -> list[Batch]:
+    def batches(self, file: files.File, remittance: Remittance) -> list[Batch]:
+        """The checks and the claims of `file`, or the one batch that says why it cannot be read."""
+        if remittance.unreadable:
+            return [files.quarantined(file, "era", "delta", remittance.unreadable)]
         try:
-            remittance = read(text_of(data))
-            if remittance.unreadable:
-                return [files.quarantined(file, "era", "delta", remittance.unreadable)]
             as_of = self._moment(file, remittance.checks)
         except ValueError as error:
             return [files.quarantined(file, "era", "delta", str(error))]
@@ -423,13 +441,16 @@ class _Reading:
         if not trace:
             self._say(trn, "no trace number (TRN02): the payment is known by its control numbers only")
         one = self.set
+        payer = trn[3] if is_key(trn[3]) else self.payer
         paid_on, produced_on = x12.day(bpr[16]), x12.day((self.produced or nothing)[2])
         day = paid_on or produced_on
         return Check(
             segment=one.segments[0].number,
             trace=trace,
-            payer_id=trn[3] if is_key(trn[3]) else self.payer,
-            control=re.sub(r"\s", "", "/".join((one.sender, one.interchange, one.group, one.control))).lstrip("/"),
+            payer_id=payer,
+            control="/".join(part for part in (payer, one.interchange, one.group, one.control) if is_key(part))
+            if one.interchange
+            else "",
             method=bpr[4] if bpr[4] in ("ACH", "BOP", "CHK", "FWT", "NON") else "",
             paid_cents=self._cents(bpr, 2, counts=True) if self.bpr else None,
             paid_on=paid_on,
@@ -478,7 +499,7 @@ def _not_an_835(file: x12.X12) -> str:
 
 
 def _kind_of(one: x12.TransactionSet) -> str:
-    code = f"a {one.code}" if re.fullmatch(r"[0-9]{3}", one.code) else "an unknown set"
+    code = f"{'an' if one.code[:1] == '8' else 'a'} {one.code}" if re.fullmatch(r"[0-9]{3}", one.code) else "an unknown set"
     return f"{code} ({one.version})" if re.fullmatch(r"[0-9X]{6,8}[A-Z0-9]{0,4}", one.version) else code
 
 

@@ -25,6 +25,14 @@ LARGEST = 200_000_000
 MOST_PROBLEMS = 200
 """Per batch: a wrong column map makes one for each row, and nobody reads more."""
 
+_FOREIGN = {
+    b"PK\x03\x04": "an Excel workbook or a zip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
+    b"%PDF": "a PDF",
+    b"{\\rtf": "a rich-text document",
+    b"<": "a web page",
+}
+
 _UNFINISHED = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".download", ".swp", "~")
 
 _DIRECTIVES: Mapping[str, str] = {
@@ -130,6 +138,11 @@ def fetch(
         here = after
     if closed:
         raise ConnectorError(f"Not opened, tried again next time: {', '.join(closed)}.")
+
+
+def foreign(data: bytes) -> str:
+    """What the file is, by its first bytes, where it is surely no report: "a PDF"; otherwise empty."""
+    return next((what for start, what in _FOREIGN.items() if data[:64].lstrip().startswith(start)), "")
 
 
 def quarantined(file: File, kind: Kind, covers: Covers, sentence: str) -> Batch:
