@@ -132,7 +132,7 @@ def on_duty(practice: Practice, role: str, site: str, at: datetime) -> Duty | No
     for person in here:
         if _is_in(person.shifts.get(site, ()), at):
             return Duty(person, None, "holder")
-    for cover, absent in _covers(practice, [*here, *_leavers(practice, role, site, day)]):
+    for cover, absent in _covers(practice, here or _leavers(practice, role, site, day)):
         if _is_in(cover.own_hours, at):
             return Duty(cover, absent, _absence(absent, day))
     return None
@@ -213,7 +213,7 @@ def _acts_for(practice: Practice, person: Person, role: str, site: str, at: date
     if duty:
         return duty.person == person
     # After hours nobody is on duty; a cover who was given the card may still answer it in their own time.
-    return any(cover == person for cover, _ in _covers(practice, [*here, *_leavers(practice, role, site, day)]))
+    return any(cover == person for cover, _ in _covers(practice, here or _leavers(practice, role, site, day)))
 
 
 # --- people ----------------------------------------------------------------------------------------------------------------
@@ -224,9 +224,14 @@ def find(practice: Practice, text: str) -> Person | None:
     wanted = " ".join(text.split()).removeprefix("@").casefold()
     by_id = [person for person in practice.people.values() if person.id == wanted]
     by_name = [person for person in practice.people.values() if person.name.casefold() == wanted]
-    by_first = [person for person in practice.people.values() if person.name.casefold().split(" ")[0] == wanted]
+    by_first = [person for person in practice.people.values() if _first_name(person) == wanted]
     matches = by_id or by_name or by_first
     return matches[0] if len(matches) == 1 else None
+
+
+def _first_name(person: Person) -> str:
+    words = person.name.casefold().split()
+    return words[1] if len(words) > 1 and words[0] in ("dr", "dr.") else words[0]
 
 
 def holders(practice: Practice, role: str, site: str, day: date) -> list[Person]:
@@ -354,7 +359,7 @@ def _is_in(shifts: Iterable[Shift], at: datetime) -> bool:
 
 
 def _leavers(practice: Practice, role: str, site: str, day: date) -> list[Person]:
-    """Who held the role here to their last day: they act no more, but their cover still stands in."""
+    """Who held the role here to their last day: their cover stands in until somebody new holds it."""
     gone = [person for person in practice.people.values() if person.ends and person.ends < day]
     if role == MANAGER:
         return [person for person in gone if practice.managers.get(site) == person.id]

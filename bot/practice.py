@@ -11,8 +11,9 @@ import re
 import tomllib
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, cast
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -22,6 +23,8 @@ from bot.hours import Clock, DayHours, Site, Span, Week, parse_clock, parse_hour
 MANAGER = "manager"
 """In a ladder: whoever manages the site. Not a role that anybody is given."""
 EVERYWHERE = "*"
+LEARNING = ("temp", "new_hire")
+"""Roles that say how somebody is here, and bring no work with them."""
 IN_CHARGE = ("office_manager", "operations_lead", "regional_manager", "owner_dentist")
 """Roles that answer for a site when its manager and the manager's cover are away, in this order."""
 BUNDLED_ROLES = Path(__file__).parent / "roles"
@@ -29,6 +32,7 @@ BUNDLED_ROLES = Path(__file__).parent / "roles"
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 _MAX_BYTES = 1_000_000
+_MAX_TEXT = 300
 _Path = tuple[str | int, ...]
 
 
@@ -135,7 +139,7 @@ class Person:
     ends: date | None = None
     shifts: Mapping[str, tuple[Shift, ...]] = field(default_factory=dict, compare=False)
 
-    @property
+    @cached_property
     def own_hours(self) -> tuple[Shift, ...]:
         """Every shift they have, whichever the site: outside all of them nothing reaches them."""
         return tuple(dict.fromkeys(shift for shifts in self.shifts.values() for shift in shifts))
@@ -223,8 +227,7 @@ def load_practice(path: Path, roles: Mapping[str, Role]) -> Practice:
         _warn(practice, people_tables, notes)
     if notes.errors:
         raise PracticeError(sorted(notes.errors, key=lambda finding: finding.line))
-    warnings = tuple(sorted(notes.findings, key=lambda finding: finding.line))
-    return Practice(name, sites, people, roles, managers, sterilizers, chat, sha256, str(path), warnings, notes.lines)
+    return replace(practice, warnings=tuple(sorted(notes.findings, key=lambda finding: finding.line)))
 
 
 # --- one table at a time ---------------------------------------------------------------------------------------------------
@@ -503,6 +506,9 @@ def _warn(practice: Practice, people_tables: Mapping[str, Any], notes: _Notes) -
             if named and site not in named:
                 what = f"{person.id} has a role at {site}, but shifts does not name it: {site}'s opening hours are taken."
                 notes.wrong(("people", person.id, "shifts"), what, "warning")
+        if person.posts and all(post.role in LEARNING for post in person.posts):
+            what = f"{person.id} is only {person.posts[0].role}, which brings no work: add the roles they fill in for."
+            notes.wrong(("people", person.id, "roles"), what, "warning")
         if not person.own_hours:
             notes.wrong(
                 ("people", person.id), f"{person.id} has no role, no site and no hours: nothing can reach them.", "warning"
@@ -595,6 +601,8 @@ class _Notes:
     def text(self, table: Mapping[str, Any], where: _Path, key: str, *, needed: bool = False) -> str:
         value = table.get(key)
         if isinstance(value, str) and (value.strip() or not needed):
+            if len(value) > _MAX_TEXT or not value.isprintable():
+                self.wrong((*where, key), f"{key} is one line of at most {_MAX_TEXT} characters.")
             return value.strip()
         if value is not None:
             self.wrong((*where, key), f'{key} is a text: write it like {key} = "…".')
