@@ -450,6 +450,27 @@ def again(card: Card, text: Wording) -> Card:
     return Card(card.kind, card.title, lines([text, card.text]), card.facts, card.sources, card.buttons, card.ref)
 
 
+def stale_feed(feed: Token, site: Site, as_of: datetime | None) -> Card:
+    """The one notice that a feed is too old to judge by."""
+    if as_of is None:
+        text = say("The feed {feed} has brought nothing yet. Nothing is judged on it until it does.", feed=feed)
+    else:
+        at = When(as_of, site.zone)
+        text = say("The feed {feed} is as of {at}. Nothing is judged on it until it is fresh again.", feed=feed, at=at)
+    return reply(text, title=say("A feed has gone quiet · {site}", site=site), kind="notice")
+
+
+def set_aside(feed: Token, site: Site, number: int) -> Card:
+    """A file of a feed could not be read and was set aside whole."""
+    text = say(
+        "{n} of the feed {feed} could not be read and was set aside whole; nothing of it was used. "
+        "Run “python -m bot health” to see which and why, then send a readable copy.",
+        n=Count(number, "file"),
+        feed=feed,
+    )
+    return reply(text, title=say("A file was set aside · {site}", site=site), kind="notice")
+
+
 # --- notes ---------------------------------------------------------------------------------------------------------------
 
 _NAME_LIKE = re.compile(r"\b[A-ZÀ-Þ][\w'’-]*")
@@ -487,3 +508,27 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
 
 Verb = Literal["on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review"]
 """Everything a button can do."""
+
+
+NOTICES: dict[str, str] = {
+    "no_such_person": "Nobody here has that name. Type “people” to see who there is.",
+    "several_people": "More than one person has that name: use the id that “people” shows.",
+    "no_card": "There is no card with a button here yet.",
+    "no_button": "There is no button {n}: this card's buttons go from 1 to {last}.",
+    "press_what": "Which button? Type “press 1”, and after it what the button asks for.",
+    "when_unclear": "I cannot read that time. Try: next opening, 2h, tomorrow 9:00, or 2026-03-02T09:00.",
+    "skip_unclear": "I cannot read that. Try: skip 2h, skip 3d, or skip until 2026-03-02T09:00.",
+    "skip_back": "The clock only goes forward: give a time that is still to come.",
+    "skip_far": "One skip goes at most {days} days ahead.",
+    "cannot_skip": "This clock is the real one and cannot be moved.",
+    "too_long": "That is too long: at most {limit} characters.",
+    "inbox_empty": "Nothing has reached you yet.",
+    "no_record": "No item has that reference.",
+    "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",
+}
+"""What the page and the terminal may have to say by themselves."""
+
+
+def notice(code: str, **typed: int) -> Card:
+    """One clear sentence, as a card of kind "reply"."""
+    return reply(say(NOTICES[code], **typed))

@@ -157,7 +157,7 @@ def feeds(session: Session, known: Iterable[tuple[str, str]], stale: Iterable[st
 
 
 def of_person(session: Session, person: str, role_sites: Iterable[tuple[str, str]]) -> list[Nudge]:
-    """What one person has on their plate: sent to them, taken by them, or owed by a role they act for and sent to nobody yet."""
+    """What is on one person's plate: sent to them, taken by them, or owed by a role they act for and not sent yet."""
     mine = (col(Nudge.person) == person) | (col(Nudge.acknowledged_by) == person)
     for role, site in role_sites:
         mine = mine | ((col(Nudge.role) == role) & (col(Nudge.site) == site) & (col(Nudge.person) == ""))

@@ -169,6 +169,25 @@ def _kinds(feed: FeedConfig, row: Feed | None) -> list[str]:
     return [str(k) for k in announced] if isinstance(announced, list) else []
 
 
+def end_first_pull(session: Session, feed: FeedConfig) -> None:
+    """After a feed's first pull: what had stalled by its newest statement is the past, and is reviewed instead of nudged."""
+    row = _feed_row(session, feed)
+    if row.first_as_of is None and row.as_of is not None:
+        row.first_as_of = row.as_of
+
+
+def past_until(session: Session, feeds: Mapping[str, FeedConfig]) -> dict[tuple[str, str], datetime]:
+    """(site, kind) -> the instant up to which a stall belongs to the past that the first import brought."""
+    out: dict[tuple[str, str], datetime] = {}
+    for row in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds)))):
+        if row.first_as_of is None:
+            continue
+        for word in row.kinds.split():
+            pair = (feeds[row.id].site, word.rstrip("!"))
+            out[pair] = max(row.first_as_of, out.get(pair, row.first_as_of))
+    return out
+
+
 # --- merging -----------------------------------------------------------------------------------------------------------
 
 
@@ -675,7 +694,6 @@ def quarantine(session: Session, feed: FeedConfig, batch: Batch, now: datetime) 
 def _advance(row: Feed, batch: Batch, now: datetime) -> None:
     row.cursor, row.pulled_at, row.problem = batch.cursor, now, ""
     row.as_of = max(row.as_of, batch.as_of) if row.as_of else batch.as_of
-    row.first_as_of = min(row.first_as_of, batch.as_of) if row.first_as_of else batch.as_of
     words = [w for w in row.kinds.split() if w.rstrip("!") != batch.kind]
     row.kinds = " ".join(sorted([*words, batch.kind + ("!" if batch.covers == "snapshot" else "")]))
 

@@ -132,11 +132,18 @@ def _into_review(session: Session, loaded: Loaded, nudge: Nudge, now: datetime) 
 # --- what the source shows -----------------------------------------------------------------------------------------------
 
 
-def settle(session: Session, loaded: Loaded, s: Snapshot, now: datetime) -> list[Nudge]:
-    """Close the nudges of this item and rule that the source has answered: verified by proof, or overtaken by events."""
-    query = select(Nudge).where(col(Nudge.item) == s.ref, col(Nudge.rule) == loaded.rule.id, col(Nudge.closed_at).is_(None))
+def active(session: Session, refs: Iterable[str]) -> dict[tuple[str, str], list[Nudge]]:
+    """The nudges of these items that have not ended, by item and rule."""
+    found: dict[tuple[str, str], list[Nudge]] = {}
+    for nudge in session.scalars(select(Nudge).where(col(Nudge.item).in_(list(refs)), col(Nudge.closed_at).is_(None))):
+        found.setdefault((nudge.item, nudge.rule), []).append(nudge)
+    return found
+
+
+def settle(session: Session, loaded: Loaded, s: Snapshot, open_ones: Iterable[Nudge], now: datetime) -> list[Nudge]:
+    """Close those nudges of this item and rule that the source has answered: verified by proof, or overtaken by events."""
     closed = []
-    for nudge in session.scalars(query):
+    for nudge in open_ones:
         ending = verdict(loaded, s, nudge, now)
         if ending and close(session, nudge, ending, now, snapshot=s.digest()):
             closed.append(nudge)
@@ -215,6 +222,11 @@ def _give(session: Session, house: House, nudge: Nudge, now: datetime) -> None:
         _move(session, nudge, ("open",), "open", next_at=at)
         return
     _post(session, house, nudge, duty.person, now, "covering" if duty.instead_of else "on duty")
+
+
+def give_again(session: Session, nudge: Nudge, now: datetime) -> None:
+    """Its send did not go out: look again for whoever is on duty."""
+    _move(session, nudge, ("open",), "open", next_at=now)
 
 
 def _nobody(session: Session, house: House, nudge: Nudge, role: str, now: datetime) -> None:

@@ -1,0 +1,554 @@
+"""Puts the parts together; the only file that knows all of them.
+
+`Holdfast` is one installation: its folder, database, people, rules, library and platforms, and what can be done with them. It is
+also the Desk that the local page and the plain terminal stand on.
+
+    CannotStart     the installation cannot be used as it stands; one sentence on what to do
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Engine, func, select
+from sqlmodel import Session
+
+import connectors
+from bot import assistant, cards, digest, evidence, figures, items, people, rules, sweep
+from bot.cards import StepQuote, Token, say
+from bot.chat import Ask, Card, Platform, Press, Wording
+from bot.evidence import Event
+from bot.hours import next_open, parse_clock
+from bot.items import FeedConfig
+from bot.migrations import migrate
+from bot.nudges import House
+from bot.platforms.console import Console, Message
+from bot.platforms.console.desk import FeedView, Look, NoticeCode, PersonView, Reason, Status, TrailRow
+from bot.practice import Person, Practice, load_practice, load_roles
+from bot.records import LedgerRow, Mark, open_engine, read, write
+from bot.rules import Anchor, Loaded, Refused
+from bot.settings import Settings
+from connectors import Connector
+from knowledge.library import Library, LiveStep, Report
+
+log = logging.getLogger(__name__)
+
+
+class CannotStart(Exception):
+    """What is missing or wrong, and what to do about it, in one sentence."""
+
+
+class Clock(Protocol):
+    def now(self) -> datetime:
+        """Aware UTC."""
+        ...
+
+
+class WallClock:
+    """The real time."""
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What is read from files and the library, as of one state of both."""
+
+    key: tuple[object, ...]
+    house: House
+    feeds: Mapping[str, FeedConfig]
+    refused: tuple[Refused, ...]
+
+
+class Holdfast:
+    """One installation. Cheap to make; opens its database at first use.
+
+    raises CannotStart   from any use, where the home folder or the database cannot be used
+    """
+
+    can_skip = False
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self.clock = clock or WallClock()
+        self._standing: _Standing | None = None
+        self._ticking = threading.Lock()
+        self._connectors: dict[str, tuple[FeedConfig, Connector]] = {}
+
+    # --- parts ---------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def engine(self) -> Engine:
+        if self.settings.database_url.startswith("sqlite"):
+            try:
+                self.home.mkdir(parents=True, exist_ok=True)
+            except OSError as bad:
+                raise CannotStart(
+                    f"The folder {self.home} cannot be made ({bad.strerror}): set HOLDFAST_HOME to another."
+                ) from None
+        engine = open_engine(self.settings.database_url)
+        try:
+            migrate(engine)
+        except Exception as bad:
+            raise CannotStart(f"The database cannot be opened: {_first_line(bad)}") from bad
+        return engine
+
+    @cached_property
+    def library(self) -> Library:
+        return Library(lambda: read(self.engine), lambda: write(self.engine))
+
+    @cached_property
+    def console(self) -> Console:
+        return Console(self.engine, self.clock.now)
+
+    @cached_property
+    def platforms(self) -> Mapping[str, Platform]:
+        return {"console": self.console}
+
+    @property
+    def practice(self) -> Practice:
+        return self.standing().house.practice
+
+    @property
+    def house(self) -> House:
+        return self.standing().house
+
+    @property
+    def feeds(self) -> Mapping[str, FeedConfig]:
+        return self.standing().feeds
+
+    @property
+    def practice_name(self) -> str:
+        return self.practice.name
+
+    def standing(self) -> _Standing:
+        """Practice, feeds and rules, read again when a file or the library has changed."""
+        practice_file, feeds_file = self.home / "practice.toml", self.home / "feeds.toml"
+        key = (_stamp(practice_file), _stamp(feeds_file), self.library.generation())
+        if self._standing is None or self._standing.key != key:
+            self._standing = self._read(key, practice_file, feeds_file)
+        return self._standing
+
+    def _read(self, key: tuple[object, ...], practice_file: Path, feeds_file: Path) -> _Standing:
+        if not practice_file.exists():
+            raise CannotStart(
+                f"There is no {practice_file}: it says who works where. Start from docs/practice.md, or try “python -m bot demo”."
+            )
+        practice = load_practice(practice_file, load_roles())
+        loaded, refused = self._rules()
+        house = House(practice, loaded, self._quote, self._address(practice))
+        self._connectors.clear()
+        return _Standing(key, house, items.load_feeds(feeds_file, practice.sites), tuple(refused))
+
+    def _rules(self) -> tuple[dict[str, Loaded], list[Refused]]:
+        return rules.load(lambda ref: anchor_of(self.library.step(ref, self.clock.now())))
+
+    def _quote(self, sop: str, version: int, step: str) -> StepQuote | None:
+        found = self.library.step(f"{sop}#{step}", version=version)
+        return quote_of(found) if found else None
+
+    def _address(self, practice: Practice) -> Callable[[Person], tuple[str, str] | None]:
+        def address(person: Person) -> tuple[str, str] | None:
+            for platform in self.platforms:
+                found = people.address_of(practice, platform, person)
+                if found:
+                    return platform, found
+            return None
+
+        return address
+
+    def _connect(self, feed: FeedConfig) -> Connector:
+        known = self._connectors.get(feed.id)
+        if known is None or known[0] != feed:
+            zone = self.practice.sites[feed.site].zone
+            made = connectors.connect(feed.connector, feed.options, home=self.home, zone=zone, site=feed.site)
+            self._connectors[feed.id] = known = (feed, made)
+        return known[1]
+
+    def round(self) -> sweep.Round:
+        standing = self.standing()
+        return sweep.Round(self.engine, standing.house, standing.feeds, self._connect, self.platforms)
+
+    # --- what is done ----------------------------------------------------------------------------------------------------
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def tick(self, now: datetime | None = None) -> sweep.Swept:
+        """One sweep. Two at once in one process wait for each other; two processes share the work by rows."""
+        with self._ticking:
+            return sweep.tick(self.round(), now or self.now())
+
+    def ingest(self, paths: Sequence[Path], *, publish: bool, by: str = "", now: datetime | None = None) -> Report:
+        """SOP files into the library, each with its evidence."""
+        at = now or self.now()
+
+        def record(session: Session, what: str, detail: Mapping[str, Any]) -> None:
+            plain = {k: v for k, v in detail.items() if v is None or isinstance(v, str | int | bool)}
+            sop, version = str(plain.get("sop", "")), plain.get("version")
+            evidence.append(
+                session,
+                Event(
+                    what=what, at=at, subject=f"sop:{sop}", actor=by, sop=sop,
+                    sop_version=version if isinstance(version, int) else None, detail=plain,
+                ),
+            )  # fmt: skip
+
+        return self.library.ingest(paths, publish=publish, at=at, by=by, record=record)
+
+    def ask(self, person: str, text: str) -> Card:
+        who = self._person(person)
+        self.console.hear(person, cards.redact(text, self._names()))
+        card = assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(who.id, text, self.now()))
+        self.console.reply(person, card)
+        return card
+
+    def answer(self, person: str, text: str) -> Card:
+        """One answer, kept in nobody's conversation."""
+        return assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(person, text, self.now()))
+
+    def press(self, person: str, verb: str, target: str, note: str, key: str) -> Card:
+        card = assistant.press(self.engine, self.house, Press(person, verb, target, key, self.now(), note))
+        with self._ticking:  # what the press made due reaches people at once
+            sweep.deliver(self.round(), self.now())
+        return card
+
+    def my_day(self, person: str) -> Card:
+        who = self._person(person)
+        with read(self.engine) as session:
+            return digest.my_day(session, self.house, who, self.now())
+
+    def digest(self, person: str) -> Card:
+        return assistant.standup(self.engine, self.house, self.feeds, self._person(person), self.now())
+
+    def standup(self, sites: Sequence[str]) -> Card:
+        """The stand-up of these sites, for whoever runs the installation."""
+        with read(self.engine) as session:
+            return digest.card(session, self.house, self.feeds, sites, self.now())
+
+    # --- the Desk --------------------------------------------------------------------------------------------------------
+
+    def people(self) -> Sequence[PersonView]:
+        now = self.now()
+        practice = self.practice
+        return [self._view(person, now) for person in practice.people.values() if person.is_here(now.date())]
+
+    def _view(self, person: Person, now: datetime) -> PersonView:
+        home = people.home_site(self.practice, person)
+        titles = tuple(dict.fromkeys(self.practice.roles[post.role].title for post in person.posts))
+        on_shift = people.reachable_at(self.practice, person, now) == now
+        return PersonView(person.id, person.name, titles, home.name, str(home.zone), on_shift)
+
+    def next_opening(self, person: str) -> datetime:
+        site = people.home_site(self.practice, self._person(person))
+        at = next_open(site, self.now())
+        if at > self.now():
+            return at
+        day = self.now().astimezone(site.zone).date() + timedelta(days=1)
+        return next_open(site, datetime(day.year, day.month, day.day, tzinfo=site.zone).astimezone(UTC))
+
+    def welcome(self, person: str) -> Wording:
+        who = self._person(person)
+        site = people.home_site(self.practice, who)
+        role = self.practice.roles[who.posts[0].role] if who.posts else None
+        if role is None:
+            return say("You are {who} at {site}.", who=who, site=site)
+        return say(
+            "You are {who}, {role} at {site}. Holdfast watches the practice's own records and speaks up only when work has "
+            "stopped moving. Press a button on a card, ask how something is done, or be another person on the left.",
+            who=who,
+            role=role,
+            site=site,
+        )
+
+    def examples(self, person: str) -> Sequence[Wording]:
+        held = people.principal_of(self.practice, self._person(person), self.now()).roles
+        for role, questions in _EXAMPLES.items():
+            if role in held:
+                return questions
+        return _EXAMPLES["office_manager"]
+
+    def reasons(self, verb: str) -> Sequence[Reason]:
+        table = {"cant": cards.REASONS, "wrong": cards.WRONG}.get(verb, {})
+        return [Reason(code, label) for code, label in table.items()]
+
+    def messages(self, person: str, after: int = 0) -> Sequence[Message]:
+        return self.console.inbox(person, after)
+
+    def wait(self, seen: str, timeout_s: float) -> str:
+        return self.console.wait(seen, timeout_s)
+
+    def trail(self, person: str, ref: str) -> Sequence[TrailRow]:
+        self._person(person)
+        with read(self.engine) as session:
+            return [self._trail_row(entry) for entry in evidence.read(session, item=ref)]
+
+    def _trail_row(self, entry: evidence.Entry) -> TrailRow:
+        event = entry.event
+        who = self.practice.people.get(event.actor)
+        name = who.name if who else "Holdfast"
+        detail = {
+            **event.detail,
+            "to": self._name_or_role(event.detail.get("to")),
+            "for": self._name_or_role(event.detail.get("for")),
+        }
+        told = _TOLD.get(event.what, event.what.capitalize())
+        sentence = told.format_map(_Blank(detail)) if "{" in told else told
+        return TrailRow(
+            event.at, name, sentence, entry.link.seq, entry.link.hash[:12], event.sop, event.sop_version or 0, event.step
+        )
+
+    def _name_or_role(self, word: object) -> str:
+        key = str(word or "")
+        person = self.practice.people.get(key)
+        if person is not None:
+            return person.name
+        return self.house.role(key).title if key else ""
+
+    def look(self, person: str, ref: str) -> Look | None:
+        found = assistant.look(self.engine, self.house, self._person(person), ref, self.now())
+        if found is None:
+            return None
+        if isinstance(found, Card):
+            return Look(refusal=str(found.text))
+        site = self.practice.sites[found.site]
+        facts = tuple((name.replace("_", " "), _shown(name, value, site.zone)) for name, value in found.facts)
+        sources = tuple((f"known to {feed}", str(cards.When(at, site.zone))) for feed, at in found.sources)
+        return Look(found.kind.replace("_", " "), site.name, found.keys, facts + sources)
+
+    def status(self) -> Status:
+        with read(self.engine) as session:
+            old = {s.feed for s in items.stale(session, self.feeds, self.now())}
+            known = figures.feeds(session, [(f.id, f.site) for f in self.feeds.values()], old)
+            mark = session.get(Mark, "last sweep")
+            lost = len(figures.undelivered(session))
+            head = evidence.head(session)
+        views = tuple(FeedView(f.feed, f.as_of, f.stale) for f in known)
+        library = f"{len({step.sop for step in self.library.steps(self.now())})} SOPs, word search"
+        return Status(views, mark.at if mark else None, lost, head.seq if head else 0, head.hash[:12] if head else "", library)
+
+    def skip(self, to: datetime) -> None:
+        raise CannotStart("Only the demo's clock can be moved.")
+
+    def notice(self, code: NoticeCode, **typed: int) -> Card:
+        return cards.notice(code, **typed)
+
+    def _person(self, person: str) -> Person:
+        found = self.practice.people.get(person)
+        if found is None:
+            raise LookupError("nobody of the practice file has this id")
+        return found
+
+    def _names(self) -> list[str]:
+        practice = self.practice
+        return [p.name for p in practice.people.values()] + [s.name for s in practice.sites.values()]
+
+    # --- running ---------------------------------------------------------------------------------------------------------
+
+    def verify(self) -> evidence.Verdict:
+        with read(self.engine) as session:
+            return evidence.verify(session)
+
+    def ledger_length(self) -> int:
+        with read(self.engine) as session:
+            return int(session.scalar(select(func.count()).select_from(LedgerRow)) or 0)
+
+    def close(self) -> None:
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+
+
+# --- the clock that keeps ticking ------------------------------------------------------------------------------------------
+
+
+class Ticker:
+    """Ticks every few seconds in a thread of its own until stopped.
+
+    APScheduler is the clock and owns nothing: memory job store, one interval job. It goes silent when the wall clock is set
+    back, so a monotonic watchdog starts a new one when two intervals have passed without a tick.
+    """
+
+    def __init__(self, tick: Callable[[], object], every_s: float) -> None:
+        self._tick = tick
+        self._every_s = every_s
+        self._last = time.monotonic()
+        self._scheduler: Any = None
+        self._stop = threading.Event()
+        self._watchdog = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def start(self) -> None:
+        self._begin()
+        self._watchdog.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=True)
+
+    def _begin(self) -> None:
+        from apscheduler.schedulers.background import BackgroundScheduler
+
+        if self._scheduler is not None:
+            self._scheduler.shutdown(wait=False)
+        self._last = time.monotonic()
+        self._scheduler = BackgroundScheduler(timezone=UTC)
+        self._scheduler.add_job(
+            self._once, "interval", seconds=self._every_s, next_run_time=datetime.now(UTC),
+            coalesce=True, max_instances=1, misfire_grace_time=None,
+        )  # fmt: skip
+        self._scheduler.start()
+
+    def _once(self) -> None:
+        try:
+            self._tick()
+        except Exception:  # the loop must not die; the next tick tries again
+            log.exception("a sweep failed; the next one goes on from the same rows")
+        finally:
+            self._last = time.monotonic()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._every_s):
+            if time.monotonic() - self._last > 2 * self._every_s + 60:
+                log.warning("the clock has been silent for %d s: starting it again", time.monotonic() - self._last)
+                self._begin()
+
+
+@contextmanager
+def only_clock(home: Path, engine: Engine) -> Iterator[None]:
+    """Hold the right to tick for this installation; a second process is told so.
+
+    raises CannotStart   another process ticks already
+    """
+    if engine.dialect.name == "postgresql":
+        with engine.connect() as connection:
+            if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(7023519842)").scalar():
+                raise CannotStart("Another Holdfast clock is running on this database; this one is not needed.")
+            yield
+        return
+    with _file_lock(home / "clock.lock"):
+        yield
+
+
+def _file_lock(path: Path) -> AbstractContextManager[object]:
+    import fcntl
+
+    file = path.open("a")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise CannotStart(
+            f"Another Holdfast clock is running on {path.parent}; stop it first, or set another HOLDFAST_HOME."
+        ) from None
+    return file
+
+
+# --- small things ----------------------------------------------------------------------------------------------------------
+
+
+def anchor_of(step: LiveStep | None) -> Anchor | None:
+    """The live step as a rule's anchor. raises ValueError where it names no role or no clock"""
+    if step is None:
+        return None
+    if not step.role:
+        raise ValueError("it names no role; add a Who line")
+    if not step.clock:
+        raise ValueError("it names no clock; add a Clock line")
+    return Anchor(step.sop, step.version, step.step, step.role, parse_clock(step.clock))
+
+
+def quote_of(step: LiveStep) -> StepQuote:
+    """A live step as cards quote it: its first paragraph, which stands alone."""
+    return StepQuote(
+        Token(step.sop), step.version, Token(step.step), Token(step.number or "0"), step.sop_title, step.title, step.lead
+    )
+
+
+_EXAMPLES = {
+    "billing_coordinator": (
+        say("A claim was rejected by the clearinghouse, what do I do?"),
+        say("When does a claim go to appeals?"),
+        say("How do I post an ERA?"),
+    ),
+    "treatment_coordinator": (
+        say("The patient wants time to think, what now?"),
+        say("When must a treatment plan be scheduled?"),
+        say("What do I do when the patient declines?"),
+    ),
+    "sterilization_lead": (
+        say("How often do we spore test?"),
+        say("What if a spore test fails?"),
+        say("Somebody got a needle stick, what first?"),
+    ),
+    "office_manager": (
+        say("Who approves an exception?"),
+        say("What do I do about a suspected breach?"),
+        say("A patient cancelled for tomorrow, how do I fill the slot?"),
+    ),
+}
+
+_TOLD = {
+    "nudge found": "found that this has stalled",
+    "nudge planned": "chose {to} to be told",
+    "nudge sent": "told {to}",
+    "nudge acknowledged": "took it on",
+    "said done": "said done",
+    "nudge verified": "saw in the source that it was done",
+    "nudge overtaken": "closed it: the source had moved on",
+    "done contradicted": "opened it again: the source does not show that it was done",
+    "nudge escalated": "passed it up to {to}",
+    "nudge snoozed": "put it off until {until}",
+    "nudge woke": "woke it",
+    "nudge repeated": "reminded, because it had not moved",
+    "nudge wrong": "reported it wrong ({reason})",
+    "nudge not mine": "said it is not theirs",
+    "exception asked": "asked for an exception ({reason})",
+    "exception granted": "approved the exception",
+    "exception refused": "refused the exception",
+    "exception undecided": "asked again: nobody had decided the exception",
+    "exception expired": "opened it again: the exception ran out",
+    "nobody on duty": "found nobody on duty for the {for}",
+    "press refused": "pressed {verb} and may not",
+    "send dropped": "did not send it: {why}",
+    "nudge undelivered": "could not reach {to}",
+    "nudge released": "released it from the review",
+    "nudge reviewed": "closed it in the first review",
+    "record looked at": "looked at the record",
+}
+"""Evidence in a sentence, after the name of who did it."""
+
+
+class _Blank(dict[str, object]):
+    def __missing__(self, key: str) -> str:
+        return "…"
+
+
+def _shown(name: str, value: object, zone: Any) -> str:
+    if isinstance(value, datetime):
+        return str(cards.When(value, zone))
+    if name.endswith("_cents") and isinstance(value, int):
+        return str(cards.Money(value))
+    return ", ".join(str(v) for v in value) if isinstance(value, tuple) else str(value)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        stat = path.stat()
+    except OSError:
+        return (0, 0)
+    return (stat.st_mtime_ns, stat.st_size)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]

@@ -1,0 +1,520 @@
+"""What time does: pull, judge, advance, announce, deliver. `tick` is one round; it may run twice, late, or be killed anywhere.
+
+Every step reads what is due from rows and commits in small pieces, so the next tick goes on where this one stopped. Nothing is
+sent inside a transaction: a delivery is leased, drawn and judged again in one transaction, sent, and recorded in another.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from sqlalchemy import Engine, select, update
+from sqlmodel import Session, col
+
+from bot import cards, digest, evidence, items, nudges, people
+from bot.cards import Token
+from bot.chat import AmbiguousSend, Card, Platform, Receipt, SendError, card_from_json
+from bot.evidence import Event
+from bot.hours import NeverOpen, digest_day
+from bot.items import FeedConfig
+from bot.nudges import House
+from bot.practice import MANAGER
+from bot.records import Delivery, ExceptionAsked, Feed, Item, Mark, Nudge, Slot, insert_new, read, write
+from bot.rules import Loaded
+from connectors import Batch, Connector, ConnectorError
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+"""How long a send may take before somebody else looks what became of it."""
+BEFORE_OPENING = timedelta(minutes=20)
+GIVE_UP_AFTER = timedelta(hours=6)
+"""A delivery whose fate stays unknown for so long is listed as undelivered."""
+_CHUNK = 200
+
+
+@dataclass
+class Swept:
+    """What one tick did, for the log and for `python -m bot sweep`."""
+
+    pulled: dict[str, int] = field(default_factory=dict)
+    """Rows read, by feed."""
+    problems: list[str] = field(default_factory=list)
+    found: int = 0
+    opened: int = 0
+    closed: int = 0
+    advanced: int = 0
+    sent: int = 0
+    undelivered: int = 0
+    redrawn: int = 0
+    stale: list[str] = field(default_factory=list)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing happened."""
+        return not (self.pulled or self.found or self.closed or self.advanced or self.sent or self.redrawn)
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a tick works with."""
+
+    engine: Engine
+    house: House
+    feeds: Mapping[str, FeedConfig]
+    connect: Callable[[FeedConfig], Connector]
+    platforms: Mapping[str, Platform]
+
+
+def tick(r: Round, now: datetime) -> Swept:
+    """One round at `now`: everything that is due is done, or is left as a row for the next one."""
+    done = Swept()
+    for feed in r.feeds.values():
+        pull(r, feed, now, done)
+    watch_feeds(r, now, done)
+    expect(r, now)
+    judge(r, now, done)
+    advance(r, now, done)
+    announce(r, now)
+    deliver(r, now, done)
+    with write(r.engine) as session:
+        session.merge(Mark(name="last sweep", value=now.isoformat(), at=now))
+    return done
+
+
+# --- pull ------------------------------------------------------------------------------------------------------------------
+
+
+def pull(r: Round, feed: FeedConfig, now: datetime, done: Swept) -> None:
+    """Read what is new in one feed, file by file; one file is one transaction. A feed that cannot be read says so and stays."""
+    with read(r.engine) as session:
+        row = session.get(Feed, feed.id)
+        cursor = row.cursor if row else None
+    try:
+        for batch in r.connect(feed).fetch(cursor):
+            _take(r, feed, batch, now, done)
+    except ConnectorError as bad:
+        done.problems.append(f"{feed.id}: {bad}")
+        _note_problem(r, feed, str(bad), now)
+        return
+    with write(r.engine) as session:
+        items.end_first_pull(session, feed)
+        known = session.get(Feed, feed.id)
+        if known is not None and known.problem:
+            known.problem = ""
+
+
+def _take(r: Round, feed: FeedConfig, batch: Batch, now: datetime, done: Swept) -> None:
+    with write(r.engine) as session:
+        if batch.unreadable:
+            if items.quarantine(session, feed, batch, now):
+                done.problems.append(f"{feed.id}: {batch.name}: {batch.unreadable}")
+                _record_pull(session, feed, batch, now, "file set aside", 0)
+                _tell_manager(session, r.house, feed.site, f"aside:{feed.id}:{batch.sha256[:16]}", now,
+                              cards.set_aside(Token(feed.id), r.house.site(feed.site), 1))  # fmt: skip
+            return
+        merged = items.merge(session, feed, batch, now)
+        if merged.known:
+            return
+        done.pulled[feed.id] = done.pulled.get(feed.id, 0) + len(batch.rows)
+        done.problems += [f"{feed.id}: {batch.name}: {p.where}: {p.what}" for p in batch.problems]
+        _record_pull(session, feed, batch, now, "feed pulled", len(merged.changed))
+
+
+def _record_pull(session: Session, feed: FeedConfig, batch: Batch, now: datetime, what: str, changed: int) -> None:
+    detail: dict[str, str | int | bool | None] = {
+        "sha256": batch.sha256, "kind": batch.kind, "as_of": batch.as_of.isoformat(), "rows": len(batch.rows),
+        "changed": changed, "left_out": len(batch.problems), "site": feed.site,
+    }  # fmt: skip
+    evidence.append(session, Event(what=what, at=now, subject=feed.id, detail=detail))
+
+
+def _note_problem(r: Round, feed: FeedConfig, problem: str, now: datetime) -> None:
+    with write(r.engine) as session:
+        row = session.get(Feed, feed.id) or Feed(id=feed.id, connector=feed.connector, site=feed.site)
+        row.problem, row.pulled_at = problem[:500], now
+        session.add(row)
+
+
+# --- feeds that went quiet ---------------------------------------------------------------------------------------------------
+
+
+def watch_feeds(r: Round, now: datetime, done: Swept) -> None:
+    """Notice feeds that became too old to judge by, tell the manager once, and notice when they are back."""
+    with read(r.engine) as session:
+        old = {s.feed: s for s in items.stale(session, r.feeds, now)}
+        noted = {f.id for f in session.scalars(select(Feed).where(col(Feed.stale_since).is_not(None)))}
+    done.stale = sorted(old)
+    if not (old.keys() ^ (noted & r.feeds.keys())):
+        return
+    with write(r.engine) as session:
+        for feed in r.feeds.values():
+            row = session.get(Feed, feed.id) or Feed(id=feed.id, connector=feed.connector, site=feed.site)
+            session.add(row)
+            if feed.id in old and row.stale_since is None:
+                row.stale_since = now
+                evidence.append(session, Event(what="feed stale", at=now, subject=feed.id, detail={"site": feed.site}))
+                card = cards.stale_feed(Token(feed.id), r.house.site(feed.site), row.as_of)
+                _tell_manager(session, r.house, feed.site, f"stale:{feed.id}:{now.isoformat()}", now, card)
+            elif feed.id not in old and row.stale_since is not None:
+                row.stale_since = None
+                evidence.append(session, Event(what="feed fresh", at=now, subject=feed.id, detail={"site": feed.site}))
+
+
+def _tell_manager(session: Session, house: House, site: str, marker: str, now: datetime, card: Card) -> None:
+    """A card for whoever is in charge of the site, as soon as they are in."""
+    at, duty = people.manager_on_duty(house.practice, site, now, now + timedelta(days=1))
+    if nudges.post(session, house, marker, card.kind, duty.person, now, card=card) and at > now:
+        session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
+
+
+# --- judge -----------------------------------------------------------------------------------------------------------------
+
+
+def expect(r: Round, now: datetime) -> None:
+    """Make the items that must exist by the calendar: one for each sterilizer and week since the installation's first sweep."""
+    with read(r.engine) as session:
+        mark = session.get(Mark, "expecting since")
+        newest = session.get(Mark, "expected until")
+    week = now.date().isocalendar()
+    today = f"{week.year}-W{week.week:02d}-{week.weekday} {r.house.practice.sha256[:12]}"
+    if newest is not None and newest.value == today:
+        return
+    with write(r.engine) as session:
+        since = mark.at if mark else now
+        if mark is None:
+            session.add(Mark(name="expecting since", value="", at=now))
+        for site, sterilizers in r.house.practice.sterilizers.items():
+            items.expect_weeks(session, r.house.site(site), sterilizers, since, now)
+        session.merge(Mark(name="expected until", value=today, at=now))
+
+
+def judge(r: Round, now: datetime, done: Swept) -> None:
+    """Ask the rules about every item whose moment has come, a few hundred in one transaction."""
+    by_kind: dict[str, list[Loaded]] = {}
+    for loaded in r.house.rules.values():
+        by_kind.setdefault(loaded.rule.kind, []).append(loaded)
+    while True:
+        with read(r.engine) as session:
+            held_back = items.unjudged(session, r.feeds, now)
+            if not items.due(session, now, held_back, limit=1):
+                return
+        with write(r.engine) as session:
+            past = items.past_until(session, r.feeds)
+            batch = items.due(session, now, held_back, _CHUNK)
+            active = nudges.active(session, [item.ref for item in batch])
+            for item in batch:
+                _judge(session, r.house, item, by_kind.get(item.kind, ()), active, past.get((item.site, item.kind)), now, done)
+        if len(batch) < _CHUNK:
+            return
+
+
+def _judge(
+    session: Session,
+    house: House,
+    item: Item,
+    rules: Iterable[Loaded],
+    active: Mapping[tuple[str, str], list[Nudge]],
+    past: datetime | None,
+    now: datetime,
+    done: Swept,
+) -> None:
+    """Settle what this item's source has answered, open what has stalled, and note when to look again."""
+    wakes: list[datetime] = []
+    for loaded in rules if item.site in house.practice.sites else ():
+        try:
+            s = items.snapshot(item, house.site(item.site), loaded.anchor)
+            standing = active.get((item.ref, loaded.rule.id), [])
+            done.closed += len(nudges.settle(session, loaded, s, standing, now))
+            wake = loaded.wake_at(s)
+            finding = loaded.find(s, now)
+        except NeverOpen:
+            continue  # the site opens on no day of the next two months: nothing can be owed there
+        if wake is not None and wake > now:
+            wakes.append(wake)
+        if finding is None or any(n.window == finding.window for n in standing):
+            continue
+        done.found += 1
+        held = past is not None and finding.fired <= past
+        if nudges.open_new(session, loaded, s, finding, now, held=held):
+            done.opened += 1
+    item.wake_at = min(wakes, default=None)
+
+
+# --- advance ---------------------------------------------------------------------------------------------------------------
+
+
+def advance(r: Round, now: datetime, done: Swept) -> None:
+    """Do what time asks of every nudge that is due; those that hang on a stale feed wait."""
+    with read(r.engine) as session:
+        held_back = _held_back(session, r, now)
+        waiting = [n.id for n in nudges.due(session, now, held_back)]
+    for nudge_id in waiting:
+        with write(r.engine) as session:
+            nudge = session.get_one(Nudge, nudge_id)
+            if nudge.closed_at or nudge.next_at is None or nudge.next_at > now:
+                continue
+            loaded = r.house.rule_of(nudge)
+            if loaded is None:
+                nudge.next_at = now + timedelta(days=1)  # its rule does not run; `check` says so
+                continue
+            kind = loaded.rule.kind
+            nudges.advance(session, r.house, nudge, now, items.known_until(session, r.feeds, nudge.site, kind))
+            done.advanced += 1
+
+
+def _held_back(session: Session, r: Round, now: datetime) -> list[tuple[str, tuple[str, ...]]]:
+    """(site, rules) on which nothing may be judged now."""
+    out = []
+    for site, kind in sorted(items.unjudged(session, r.feeds, now)):
+        out.append((site, tuple(each.rule.id for each in r.house.rules.values() if each.rule.kind == kind)))
+    return out
+
+
+# --- announce --------------------------------------------------------------------------------------------------------------
+
+
+def announce(r: Round, now: datetime) -> None:
+    """The morning stand-up of each site, once per local day, to whoever is in charge that day."""
+    for site in r.house.practice.sites.values():
+        day = digest_day(site, now, BEFORE_OPENING)
+        if day is None:
+            continue
+        with read(r.engine) as session:
+            if session.get(Slot, (f"digest:{site.id}", day)) is not None:
+                continue
+        with write(r.engine) as session:
+            if not insert_new(session, Slot, schedule=f"digest:{site.id}", day=day, at=now):
+                continue
+            card = digest.card(session, r.house, r.feeds, [site.id], now)
+            at, duty = people.manager_on_duty(r.house.practice, site.id, now, now + timedelta(hours=12))
+            marker = f"digest:{site.id}:{day.isoformat()}"
+            nudges.post(session, r.house, marker, "digest", duty.person, now, card=card)
+            if at > now:
+                session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
+            head = evidence.head(session)
+            detail = {"site": site.id, "to": duty.person.id, "head": head.hash if head else ""}
+            evidence.append(session, Event(what="digest posted", at=now, subject=marker, role=MANAGER, detail=detail))
+
+
+# --- deliver ---------------------------------------------------------------------------------------------------------------
+
+
+def deliver(r: Round, now: datetime, done: Swept | None = None) -> Swept:
+    """Send what is due, look after what became uncertain, and edit the cards that are out of date."""
+    done = done or Swept()
+    _doubt_expired_leases(r, now)
+    with read(r.engine) as session:
+        query = select(Delivery).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
+        query = query.where(col(Delivery.state).in_(("pending", "ambiguous"))).order_by(col(Delivery.not_before))
+        waiting = [(d.marker, d.state) for d in session.scalars(query.limit(1000))]
+    for marker, state in waiting:
+        if state == "ambiguous":
+            _reconcile(r, marker, now, done)
+        else:
+            _send(r, marker, now, done)
+    _redraw(r, now, done)
+    return done
+
+
+def _doubt_expired_leases(r: Round, now: datetime) -> None:
+    """A lease that ran out means a sender died between sending and telling: whether it arrived must be looked up."""
+    with read(r.engine) as session:
+        query = select(col(Delivery.marker)).where(col(Delivery.state) == "sending", col(Delivery.lease_until) <= now)
+        if session.scalar(query.limit(1)) is None:
+            return
+    with write(r.engine) as session:
+        session.execute(
+            update(Delivery)
+            .where(col(Delivery.state) == "sending", col(Delivery.lease_until) <= now)
+            .values(state="ambiguous", lease_until=None)
+        )
+
+
+def _send(r: Round, marker: str, now: datetime, done: Swept) -> None:
+    with write(r.engine) as session:
+        lease = _lease(session, r, marker, now)
+    if lease is None:
+        return
+    platform, address, card = lease
+    try:
+        receipt = r.platforms[platform].send(address, card, marker)
+    except SendError as refused:
+        _refused(r, marker, refused, now, done)
+    except AmbiguousSend:
+        with write(r.engine) as session:
+            _set(session, marker, state="ambiguous", lease_until=None, not_before=now)
+    else:
+        _arrived(r, marker, receipt, now, done)
+
+
+def _lease(session: Session, r: Round, marker: str, now: datetime) -> tuple[str, str, Card] | None:
+    """Take one delivery, drawn as it must be now; None where somebody else has it or it is no longer right."""
+    delivery = session.get(Delivery, marker)
+    if delivery is None or delivery.state != "pending":
+        return None
+    person = r.house.person(delivery.person)
+    if person is None or delivery.platform not in r.platforms:
+        nudges.undelivered(session, r.house, delivery, "no such person" if person is None else "no such chat platform", now)
+        return None
+    reachable = people.reachable_at(r.house.practice, person, now)
+    nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
+    if reachable is None or reachable > now:
+        _not_now(session, delivery, nudge, reachable, now)
+        return None
+    card = _drawn(session, r, delivery, nudge, now)
+    if card is None:
+        return None
+    taken = session.execute(
+        update(Delivery)
+        .where(col(Delivery.marker) == marker, col(Delivery.state) == "pending")
+        .values(state="sending", lease_until=now + LEASE, attempts=delivery.attempts + 1, card=card.as_json(), kind=card.kind
+                if delivery.kind in ("nudge", "escalation") else delivery.kind)
+    )  # fmt: skip
+    return (delivery.platform, delivery.address, card) if getattr(taken, "rowcount", 0) == 1 else None
+
+
+def _not_now(session: Session, delivery: Delivery, nudge: Nudge | None, reachable: datetime | None, now: datetime) -> None:
+    """The person is not in any more: a nudge finds its next person, anything else waits for them."""
+    if nudge is not None and delivery.kind in ("nudge", "escalation", "review"):
+        nudges.dropped(session, delivery, "the person had gone home", now)
+        nudges.give_again(session, nudge, now)
+    else:
+        _set(session, delivery.marker, not_before=reachable or now + timedelta(days=1))
+
+
+def _drawn(session: Session, r: Round, delivery: Delivery, nudge: Nudge | None, now: datetime) -> Card | None:
+    """The card as it must read now; None, with the reason on record, where it must not go out."""
+    if delivery.kind == "exception":
+        ask = session.get(ExceptionAsked, delivery.marker.split(":")[1])
+        if ask is None or ask.state != "waiting":
+            nudges.dropped(session, delivery, "decided meanwhile", now)
+            return None
+        return nudges.exception_card(session, r.house, ask, now)
+    if nudge is None:
+        return card_from_json(delivery.card, delivery.kind)  # type: ignore[arg-type]
+    if nudge.closed_at or nudge.state not in ("open", "sent"):
+        nudges.dropped(session, delivery, "answered meanwhile", now)
+        return None
+    if not nudge.rule.startswith(nudges.REVIEW) and not _still_stalled(session, r, delivery, nudge, now):
+        return None
+    return nudges.card(session, r.house, nudge, now)
+
+
+def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge, now: datetime) -> bool:
+    """Judge the item once more before anybody is interrupted."""
+    seen = nudges.snapshot_of(session, r.house, nudge)
+    if seen is None:
+        nudges.dropped(session, delivery, "its rule no longer runs", now)
+        return False
+    loaded, s = seen
+    if (nudge.site, loaded.rule.kind) in items.unjudged(session, r.feeds, now):
+        _set(session, delivery.marker, not_before=now + timedelta(minutes=5))
+        return False
+    ending = nudges.verdict(loaded, s, nudge, now)
+    if ending:
+        nudges.dropped(session, delivery, "put right meanwhile", now)
+        nudges.close(session, nudge, ending, now, snapshot=s.digest())
+        return False
+    return True
+
+
+def _arrived(r: Round, marker: str, receipt: Receipt, now: datetime, done: Swept) -> None:
+    with write(r.engine) as session:
+        delivery = session.get_one(Delivery, marker)
+        if delivery.state in ("sending", "ambiguous"):
+            nudges.sent(session, r.house, delivery, receipt, now)
+            done.sent += 1
+
+
+def _refused(r: Round, marker: str, refused: SendError, now: datetime, done: Swept) -> None:
+    """The platform said no: for good, or not now."""
+    with write(r.engine) as session:
+        delivery = session.get_one(Delivery, marker)
+        if refused.permanent or now - delivery.created_at > GIVE_UP_AFTER:
+            nudges.undelivered(session, r.house, delivery, refused.reason, now)
+            done.undelivered += 1
+            return
+        wait = timedelta(seconds=refused.retry_after_s or min(30 * 2 ** min(delivery.attempts, 7), 1800))
+        _set(session, marker, state="pending", lease_until=None, not_before=now + wait)
+
+
+def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
+    """Look whether an uncertain delivery arrived, before anything is sent again."""
+    with read(r.engine) as session:
+        delivery = session.get_one(Delivery, marker)
+    try:
+        receipt = r.platforms[delivery.platform].find(delivery.address, marker)
+    except (AmbiguousSend, SendError, KeyError):
+        with write(r.engine) as session:
+            if now - delivery.created_at > GIVE_UP_AFTER:
+                nudges.undelivered(session, r.house, delivery, "nobody knows whether it arrived", now)
+                done.undelivered += 1
+            else:
+                _set(session, marker, not_before=now + timedelta(minutes=2))
+        return
+    if receipt is not None:
+        _arrived(r, marker, receipt, now, done)
+    else:
+        with write(r.engine) as session:
+            _set(session, marker, state="pending", not_before=now)
+        _send(r, marker, now, done)
+
+
+def _redraw(r: Round, now: datetime, done: Swept) -> None:
+    """Edit in place the cards whose nudge has changed since they were sent."""
+    with read(r.engine) as session:
+        query = select(col(Delivery.marker)).where(col(Delivery.redraw), col(Delivery.state) == "sent")
+        markers = list(session.scalars(query.limit(1000)))
+    for marker in markers:
+        with write(r.engine) as session:
+            delivery = session.get_one(Delivery, marker)
+            card = _current(session, r.house, delivery, now)
+            _set(session, marker, redraw=False, **({"card": card.as_json()} if card else {}))
+        if card is None or delivery.platform not in r.platforms:
+            continue
+        try:
+            r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
+            done.redrawn += 1
+        except AmbiguousSend:
+            with write(r.engine) as session:
+                _set(session, marker, redraw=True)
+        except SendError as refused:
+            if not refused.permanent:
+                with write(r.engine) as session:
+                    _set(session, marker, redraw=True)
+            log.warning("a sent card could not be edited: %s", refused.reason)
+
+
+def _current(session: Session, house: House, delivery: Delivery, now: datetime) -> Card | None:
+    nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
+    if nudge is None or house.rule_of(nudge) is None:
+        return None
+    if delivery.kind == "exception":
+        ask = session.get(ExceptionAsked, delivery.marker.split(":")[1])
+        return nudges.exception_card(session, house, ask, now) if ask else None
+    return nudges.card(session, house, nudge, now)
+
+
+def _set(session: Session, marker: str, **values: object) -> None:
+    session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(**values))
+
+
+# --- the next moment -------------------------------------------------------------------------------------------------------
+
+
+def next_moment(engine: Engine, after: datetime) -> datetime | None:
+    """The next instant at which a row falls due. For the demo's clock, which jumps from one to the next."""
+    with read(engine) as session:
+        moments = [
+            session.scalar(select(column).where(column > after, *where).order_by(column).limit(1))
+            for column, where in (
+                (col(Item.wake_at), ()),
+                (col(Nudge.next_at), (col(Nudge.closed_at).is_(None),)),
+                (col(Delivery.not_before), (col(Delivery.ended_at).is_(None),)),
+            )
+        ]
+    return min((at for at in moments if at is not None), default=None)
