@@ -1,11 +1,7 @@
-"""Writes the exports of the sample practice: `python tests/sample_writer.py` rewrites bot/sample/exports, byte for byte the same.
+"""Writes the exports of the sample practice: `python tests/sample_writer.py` rewrites bot/sample/exports, byte for byte.
 
-The story below is the only source. Each line is the life of one claim or plan in the site's own local time; what a report
-shows is that life up to the instant in the report's name. Everything and everybody in it is invented.
-
-    claim line   NUMBER CODES | word when … | word when …      words: VERBS, and `daily FROM TO`, one touch on each open day
-    plan line    NUMBER CODES | word when …                     words: presented, contacted, scheduled, declined
-    when         month-day, or month-dayThour:minute; December is 2025, all other months are 2026
+The story in sample_story.txt is the only source: the life of each claim and plan, in the site's own local time. What a report
+shows is each life up to the instant in the report's name.
 """
 
 from __future__ import annotations
@@ -20,6 +16,7 @@ from datetime import date, datetime, time, timedelta
 from pathlib import Path
 
 SEED = 2026
+STORY = Path(__file__).with_name("sample_story.txt")
 EXPORTS = Path(__file__).parent.parent / "bot" / "sample" / "exports"
 FIRST, LAST = date(2026, 2, 16), date(2026, 3, 13)
 
@@ -28,123 +25,6 @@ PRICES = {
     "D2740": 124000, "D2950": 28500, "D3330": 118500, "D4341": 26800, "D4910": 14200, "D6010": 231000, "D7140": 19600,
 }  # fmt: skip
 """Fee in cents of each service code we bill."""
-
-HARBOR = """
-# What lay there when the first report was read: the backlog that goes to the manager as a review.
-H-20262 D2740             | sent 12-15T16:10 | touched 02-10T09:40 | escalated 02-19T10:30 | received 02-20T10:00
-H-20270 D3330             | sent 12-22T15:45 | touched 02-09T10:15
-H-20291 D6010             | sent 01-09T11:20 | touched 02-06T09:50 | escalated 02-25T13:40 | received 02-26T10:00
-H-20307 D2950             | sent 01-08T15:10 | denied 01-22T10:00 CO-29
-H-20313 D4341 D4341       | sent 01-20T16:05 | denied 02-03T14:20 CO-16 | worked 02-19T10:00 | daily 02-20 03-13
-H-20322 D2392             | sent 01-29T16:00 | rejected 02-02T08:30 A7 | worked 02-16T13:05 | daily 02-17 02-26
-H-20325 D1110 D0120 D0274 | sent 02-02T15:30 | rejected 02-04T09:10 A3 | worked 02-17T11:20 | daily 02-18 03-05 | paid 03-06T10:00
-H-20328 D7140             | sent 02-06T13:20 | rejected 02-09T08:45 A7 | worked 02-18T13:30 | daily 02-19 03-13
-H-20331 D2391             | sent 02-03T16:20 | touched 02-04T10:05
-H-20334 D4341 D4910       | sent 02-04T16:25 | touched 02-05T11:30
-H-20337 D1110 D0120       | sent 02-05T15:50 | touched 02-06T10:10
-H-20340 D2740             | sent 02-05T16:30 | touched 02-06T09:20
-H-20343 D2740 D2950       | sent 02-04T10:40 | touched 02-05T09:15
-H-20346 D2392 D0220       | created 02-05T16:00 | sent 02-17T10:20 | daily 02-18 03-03
-# Ageing quietly: somebody looks at them every day, and nothing comes back.
-H-20297 D3330 D2950       | sent 01-13T10:15 | daily 02-09 03-13 | escalated 03-03T11:00 | received 03-05T12:10
-H-20303 D2740             | sent 01-16T10:50 | daily 02-09 03-13
-H-20352 D4341 D4341 D4910 | sent 01-27T16:10 | daily 02-09 02-26 | touched 02-27T12:50 | daily 03-02 03-13
-H-20355 D2740 D0220       | sent 01-28T10:30 | daily 02-09 02-26 | touched 02-27T09:50 | touched 03-02T11:40 | daily 03-03 03-13
-H-20361 D2740             | sent 02-02T11:15 | daily 02-09 03-03 | touched 03-04T09:20 | touched 03-05T11:50 | daily 03-06 03-13
-H-20364 D2392 D2391       | sent 02-03T09:30 | daily 02-09 03-04
-H-20380 D7140 D0140       | sent 02-10T10:00 | daily 02-11 03-11
-# The two weeks before the demo opens.
-H-20402 D4341 D0220       | sent 02-13T13:40 | touched 02-18T13:15 | daily 02-19 02-24
-H-20405 D2391 D0140       | sent 02-16T16:40 | touched 02-17T15:00 | touched 02-23T10:10 | daily 02-24 03-02 | paid 03-03T10:30
-H-20410 D2740 D0220       | sent 02-18T16:15 | daily 02-19 02-20 | touched 02-23T14:40 | touched 03-03T13:30 | daily 03-04 03-13
-H-20412 D4910 D0120       | sent 02-17T15:30 | daily 02-18 02-20 | touched 02-23T14:50 | touched 02-26T11:00 | daily 02-27 03-06 | paid 03-09T10:30
-H-20415 D2392             | sent 02-18T15:50 | rejected 02-20T10:15 A3 | worked 02-24T13:10 | daily 02-25 03-13
-H-20419 D1110 D1206       | sent 02-16T15:55 | rejected 02-18T09:40 A7 | worked 02-19T10:10 | daily 02-20 03-04 | paid 03-05T09:50
-H-20430 D2950             | sent 02-09T15:20 | daily 02-10 02-18 | denied 02-19T10:30 CO-252 | worked 03-04T11:10 | daily 03-05 03-13
-# What happens once the demo is open.
-H-20417 D2740             | sent 02-12T16:32 | daily 02-13 02-23 | touched 02-24T15:10
-H-20421 D2391 D0220       | sent 02-16T16:05 | daily 02-17 02-23 | touched 02-24T15:12 | touched 02-26T16:40 | daily 02-27 03-05 | paid 03-06T10:40
-H-20425 D4341             | sent 02-19T16:20 | daily 02-20 02-23 | touched 02-24T15:15 | touched 02-27T11:05 | daily 03-02 03-03
-H-20433 D2740 D2950       | sent 02-10T16:20 | daily 02-11 02-24 | denied 02-24T15:40 CO-252 | worked 03-02T10:30 | daily 03-03 03-13
-H-20438 D2391             | sent 02-23T15:20 | touched 02-24T09:20 | rejected 02-24T15:11 A3 | worked 02-27T10:50 | daily 03-02 03-13
-H-20436 D2392 D0220       | sent 02-23T16:10 | touched 02-24T10:00 | rejected 02-25T10:20 A7 | worked 03-02T11:00 | daily 03-03 03-13
-# Claims that simply go their way.
-H-20440 D1110 D0120 D0274 | sent 02-11T16:15 | daily 02-12 02-26
-H-20443 D2391             | sent 02-12T15:35 | daily 02-13 02-26
-H-20448 D4910             | sent 02-18T16:30 | daily 02-19 03-09
-H-20451 D1110 D0120       | sent 02-20T13:25 | daily 02-23 03-13
-H-20455 D7140 D0140       | sent 02-25T16:10 | daily 02-26 03-13
-H-20458 D2740             | sent 03-02T16:20 | daily 03-03 03-13
-H-20463 D1110 D1206       | sent 03-06T13:10 | daily 03-09 03-13
-"""
-
-PINE = """
-# The backlog of the first report.
-P-31098 D2740             | sent 12-18T14:00 | touched 02-03T10:30 | escalated 02-24T11:00 | received 02-24T11:00
-P-31105 D2392 D0140       | sent 01-20T10:00 | touched 02-05T10:00 | touched 02-20T09:30 | daily 02-23 02-24
-P-31110 D4341             | sent 01-12T15:20 | touched 01-19T10:20 | paid 01-28T11:00
-P-31129 D2950             | sent 01-21T15:30 | denied 02-05T11:00 CO-197
-P-31133 D1110 D0274       | sent 02-05T16:00 | rejected 02-10T09:00 A3 | worked 02-17T13:00 | daily 02-18 03-10 | paid 03-11T10:00
-P-31141 D2740 D2950       | sent 02-04T11:30 | touched 02-05T10:00
-P-31144 D2391             | sent 02-06T13:10 | touched 02-10T09:10
-P-31147 D4910 D0120       | sent 02-06T13:30 | touched 02-10T09:25
-# Ageing quietly.
-P-31120 D3330             | sent 01-19T09:40 | daily 02-10 03-13
-P-31160 D2740             | sent 01-28T11:10 | daily 02-10 02-26 | touched 02-27T09:45 | touched 03-02T10:20 | daily 03-03 03-13
-P-31166 D2392 D2391       | sent 02-02T10:40 | daily 02-10 03-03 | touched 03-04T09:10 | touched 03-05T13:05 | daily 03-06 03-13
-# The two weeks before the demo opens.
-P-31208 D2391 D0220       | sent 02-17T15:40 | touched 02-20T11:20 | daily 02-23 03-03 | paid 03-04T09:30
-P-31212 D4341 D4341       | sent 02-06T11:50 | daily 02-10 02-18 | denied 02-19T09:50 CO-16 | worked 02-23T13:20 | daily 02-24 03-13
-P-31218 D2740             | sent 02-18T15:10 | daily 02-19 02-20 | touched 02-23T14:30 | touched 03-03T13:10 | daily 03-04 03-13
-P-31224 D7140             | sent 02-19T15:45 | touched 02-20T13:45 | touched 02-25T10:15 | daily 02-26 03-13
-# What happens once the demo is open.
-P-31215 D2392             | sent 02-26T15:40 | touched 02-27T10:10 | rejected 03-02T13:00 A7 | worked 03-05T10:40 | daily 03-06 03-13
-P-31221 D4341 D0220       | sent 02-20T13:20 | daily 02-23 02-23 | touched 02-24T13:20 | touched 02-27T10:30 | daily 03-02 03-13
-# Claims that simply go their way.
-P-31230 D1110 D0120       | sent 02-19T16:10 | daily 02-20 03-05 | paid 03-06T09:45
-P-31236 D4910             | sent 02-25T15:55 | daily 02-26 03-13
-P-31241 D1110 D1206       | sent 03-04T16:05 | daily 03-05 03-13
-"""
-
-HARBOR_PLANS = """
-TP-1088 D2740 D2950       | presented 01-20T11:00 | declined 02-25T10:00
-TP-1091 D6010             | presented 02-03T14:20
-TP-1101 D2740 D2740       | presented 02-17T14:40
-TP-1103 D2391 D2392       | presented 02-18T14:10 | scheduled 02-19T10:05 2 03-03T09:00
-TP-1105 D4341 D4341       | presented 02-20T13:35 | scheduled 02-27T10:30 2 03-10T10:00
-TP-1107 D2740 D2950       | presented 02-24T15:11 | scheduled 02-27T11:20 2 03-05T13:00
-TP-1109 D6010 D2740       | presented 02-24T15:14
-TP-1112 D3330 D2740       | presented 02-27T10:00 | scheduled 03-04T09:30 1 03-11T08:00
-TP-1115 D4341 D4341 D4341 | presented 03-05T13:20
-"""
-
-PINE_PLANS = """
-TP-2190 D6010             | presented 02-02T10:00
-TP-2201 D2740             | presented 02-17T14:40 | scheduled 02-23T10:00 1 03-04T09:00
-TP-2204 D2740 D2950       | presented 02-23T14:40
-TP-2206 D4341 D4341       | presented 02-25T10:00 | scheduled 03-02T10:10 2 03-12T14:00
-TP-2212 D6010 D0140       | presented 03-03T09:40
-"""
-
-ERAS = """
-# site received trace payer | posted | claim outcome …   outcome: pay, deny CODE, undo (a reversal), again (the corrected claim)
-harbor 02-16T06:50 EDP0216001 evergreen | 02-17T10:40 | H-20331 pay | H-20334 pay
-harbor 02-19T11:05 CBT0219014 cascade   | 02-20T09:15 | H-20337 pay | H-20340 pay
-harbor 02-23T16:20 EDP0223007 evergreen | 02-26T16:45 | H-20322 pay | H-20440 pay | H-20443 pay
-harbor 02-24T15:40 CBT0224019 cascade   | 02-25T11:00 | H-20402 pay | H-20433 deny CO-252
-harbor 03-03T09:30 EDP0303002 evergreen | 03-04T10:00 | H-20346 pay | H-20425 pay | take-back 2500
-pine   02-16T06:45 CBT0216009 cascade   | 02-18T10:00 | P-31144 pay | P-31147 pay
-pine   02-24T09:20 EDP0224003 evergreen | 02-25T09:30 | P-31105 pay | P-31110 undo | P-31110 again
-pine   03-03T10:30 EDP0303011 evergreen | never       | P-31224 pay | P-31236 pay
-"""
-
-SPORE = """
-# sterilizer: test instant of each week, `late WHEN` where it was entered in the log later than it was done, `-` where it never was
-H1 01-27T07:50 02-03T07:50 02-10T07:45 02-17T07:50 02-24T07:45 03-03T07:50 03-10T07:50
-H2 01-27T07:55 02-03T07:55 02-10T07:55 02-17T08:00 02-24T07:55 03-03T07:55 03-10T08:00
-P1 01-28T07:40 02-04T07:45 02-11T07:40 02-18T07:45 02-25T07:40 03-04T07:45 03-11T07:40
-P2 01-28T07:50 02-04T07:50 02-11T07:50 02-19T16:20/02-24T10:05 - 03-04T07:55 03-11T07:50
-"""
 
 
 # --- the model -----------------------------------------------------------------------------------------------------------
@@ -167,7 +47,7 @@ class Site:
                 yield day
 
     def reports(self) -> Iterator[datetime]:
-        """07:00 and 14:30 of each open day; 13:30 on Fridays, which end at 14:00. The first report comes on the day we set up."""
+        """07:00 and 14:30 of each open day, 13:30 on Fridays, which end at 14:00; the first on the day we set up."""
         if not self.open_on(FIRST):
             yield datetime.combine(FIRST, time(7))
         for day in self.days(FIRST, LAST):
@@ -175,11 +55,10 @@ class Site:
             yield datetime.combine(day, time(13, 30) if day.weekday() == 4 else time(14, 30))
 
     def spore_logs(self) -> Iterator[datetime]:
-        """The day we set up; then Tuesdays at 14:30, and Fridays at 12:30, before the week ends."""
-        yield datetime.combine(FIRST, time(7))
-        for day in self.days(FIRST, LAST):
-            if day.weekday() in (1, 4):
-                yield datetime.combine(day, time(12, 30) if day.weekday() == 4 else time(14, 30))
+        """With the first report, and with the second one of each open day: before the week ends."""
+        for n, at in enumerate(self.reports()):
+            if n == 0 or at.hour > 12:
+                yield at
 
 
 SITES = {
@@ -272,13 +151,14 @@ class Story:
 
 def tell() -> Story:
     """The whole story, parsed; payments of posted ERAs are events in the lives of their claims."""
-    claims = [*_lives(HARBOR, SITES["harbor"]), *_lives(PINE, SITES["pine"])]
-    plans = [*_lives(HARBOR_PLANS, SITES["harbor"]), *_lives(PINE_PLANS, SITES["pine"])]
+    told = _sections(STORY.read_text(encoding="utf-8"))
+    claims = [life for site in SITES.values() for life in _lives(told[f"{site.id} claims"], site)]
+    plans = [life for site in SITES.values() for life in _lives(told[f"{site.id} plans"], site)]
     by_no = {claim.no: claim for claim in claims}
-    eras = tuple(_era(line, by_no) for line in _lines(ERAS))
+    eras = tuple(_era(line, by_no) for line in told["eras"])
     posted = {o.claim.no: Event(e.posted, "paid") for e in eras if e.posted for o in e.outcomes if o.status == "1"}
     claims = [_with(c, posted[c.no]) if c.no in posted else c for c in claims]
-    return Story(tuple(claims), tuple(plans), eras, tuple(_spores()))
+    return Story(tuple(claims), tuple(plans), eras, tuple(_spores(told["spore"])))
 
 
 def when(text: str) -> datetime:
@@ -287,12 +167,19 @@ def when(text: str) -> datetime:
     return datetime.fromisoformat(f"{year}-{text}")
 
 
-def _lines(text: str) -> Iterator[str]:
-    return (line for line in text.strip().splitlines() if not line.startswith("#"))
+def _sections(text: str) -> dict[str, list[str]]:
+    """The lines below each [title], without comments and blank lines."""
+    sections: dict[str, list[str]] = {}
+    for line in text.splitlines():
+        if line.startswith("["):
+            lines = sections.setdefault(line.strip("[]"), [])
+        elif line and not line.startswith("#"):
+            lines.append(line)
+    return sections
 
 
-def _lives(text: str, site: Site) -> Iterator[Life]:
-    for line in _lines(text):
+def _lives(lines: Iterable[str], site: Site) -> Iterator[Life]:
+    for line in lines:
         head, *words = (part.split() for part in line.split("|"))
         chance = random.Random(f"{SEED} {head[0]}")
         events = sorted((e for word in words for e in _events(word, site, chance)), key=lambda e: e.at)
@@ -310,8 +197,8 @@ def _events(word: list[str], site: Site, chance: random.Random) -> Iterator[Even
 
 def _open_life(events: tuple[Event, ...]) -> tuple[Event, ...]:
     """Nobody touches a claim after it has been answered."""
-    ends = min((e.at for e in events if e.word in ("received", "paid")), default=datetime.max)
-    return tuple(e for e in events if e.at <= ends or e.word != "touched")
+    ends = min((e.at for e in events if e.word in ("received", "paid")), default=None)
+    return tuple(e for e in events if ends is None or e.at <= ends or e.word != "touched")
 
 
 def _with(claim: Life, event: Event) -> Life:
@@ -339,8 +226,8 @@ def _outcome(claim: Life, words: list[str]) -> Outcome:
     return Outcome(claim, "22" if sign < 0 else "1", sign, (("CO", "45", sign * write_off), ("PR", "2", sign * share)))
 
 
-def _spores() -> Iterator[tuple[str, datetime, datetime]]:
-    for line in _lines(SPORE):
+def _spores(lines: Iterable[str]) -> Iterator[tuple[str, datetime, datetime]]:
+    for line in lines:
         sterilizer, *tests = line.split()
         for test in tests:
             if test != "-":
@@ -377,8 +264,8 @@ class Dialect:
 
 
 _CLAIM = (
-    "Claim #", "Status", "DOS", "Sent", "Last activity", "Rejected on", "Denied on", "Worked on", "Escalated", "Resolved", "Fee",
-    "Ins paid", "Reason codes", "Office",
+    "Claim #", "Status", "DOS", "Sent", "Last activity", "Rejected on", "Denied on", "Worked on", "Escalated", "Resolved",
+    "Fee", "Ins paid", "Reason codes", "Office",
 )  # fmt: skip
 _PLAN = ("Plan #", "Presented", "Status", "Procedures", "Estimate", "Scheduled procs", "Next visit", "Last contact", "Office")
 _POSTING = ("Trace #", "Posted", "Amount posted", "Office")
@@ -401,7 +288,7 @@ DIALECTS = {
             "paid": "Paid",
             "active": "Active",
             "declined": "Declined",
-        },  # fmt: skip
+        },
     ),
     "pine": Dialect(
         encoding="cp1252",
@@ -422,7 +309,7 @@ DIALECTS = {
             "Estimate": "Plan total",
             "Trace #": "Check / EFT",
             "Office": "Clinic",
-        },  # fmt: skip
+        },
         words={
             "unsent": "Open – not submitted",
             "sent": "Submitted – awaiting payer",
@@ -432,7 +319,7 @@ DIALECTS = {
             "paid": "Paid – posted",
             "active": "Open",
             "declined": "Refused",
-        },  # fmt: skip
+        },
     ),
 }
 
@@ -544,7 +431,8 @@ def write_835(era: Era) -> bytes:
 
 def _claim_loop(o: Outcome, era: Era, n: int) -> Iterator[str]:
     icn = f"{era.trace}{n + 1:02d}"
-    yield f"CLP*{o.claim.no}*{o.status}*{_money(o.charge)}*{_money(o.paid)}*{_money(o.patient) if o.patient else ''}*12*{icn}*11*1"
+    owed = _money(o.patient) if o.patient else ""
+    yield f"CLP*{o.claim.no}*{o.status}*{_money(o.charge)}*{_money(o.paid)}*{owed}*12*{icn}*11*1"
     yield f"NM1*QC*1*PATIENT*{ORDINALS[n]}****MI*SAMPLE{n + 1:03d}"
     left = [amount for _, _, amount in o.adjustments]
     for i, code in enumerate(o.claim.codes):
