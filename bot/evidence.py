@@ -109,7 +109,7 @@ class BadRow:
 class Verdict:
     """What `verify` found. `ok` needs every row right and every trigger in place.
 
-    length            links in all chains that were looked at
+    length            links that were looked at and right, in all chains together
     head              the last link of the chain asked for, or of CHAIN; None where a row is bad
     erased            leaves whose content was erased and declared so
     triggers_missing  names, as in bot.migrations.guards
@@ -135,12 +135,12 @@ def append(session: Session, event: Event, *, chain: str = CHAIN, nonce: str | N
     fields = _fields(event)
     body = canonical({**fields, "nonce": nonce or secrets.token_hex(16), "v": 1})
     leaf = leaf_hash(body)
+    columns = {name: fields[name] for name in ("what", "subject", "item")}
+    session.execute(_ADD_BODY, {"leaf": leaf, "at": event.at, "body": body, **columns})
     _lock(session, chain)
     last = head(session, chain)
     seq, prev_hash = (last.seq + 1, last.hash) if last else (1, guards.GENESIS + chain)
     link = Link(chain, seq, link_hash(chain, seq, prev_hash, leaf), leaf)
-    columns = {name: fields[name] for name in ("what", "subject", "item")}
-    session.execute(_ADD_BODY, {"leaf": leaf, "at": event.at, "body": body, **columns})
     session.execute(_ADD_LINK, {"chain": chain, "seq": seq, "prev_hash": prev_hash, "leaf": leaf, "hash": link.hash})
     return link
 
@@ -208,18 +208,17 @@ def verify(session: Session, chain: str | None = None, *, kept: Link | None = No
     Every column is looked at: the link's own, the content against its leaf, the searchable columns against the content. Memory
     stays constant.
     """
-    length = erased = 0
-    bad: BadRow | None = None
-    for name in [chain] if chain is not None else _chains(session):
-        if isinstance(name, BadRow):
-            bad = bad or name
-            continue
-        walk = _Walk(name, kept if kept and kept.chain == name else None)
-        fault = walk.over(session) or _bad_erasure(session, name)
-        length, erased, bad = length + walk.seq, erased + walk.erased, bad or fault
+    names = [chain] if chain is not None else list(_chains(session))
+    bad = next((name for name in names if isinstance(name, BadRow)), None)
+    walks = [_Walk(name, kept if kept and kept.chain == name else None) for name in names if isinstance(name, str)]
+    for walk in walks:
+        bad = bad or walk.over(session)
+    for walk in walks:  # only now: an `erased` event counts when its own link is sound
+        bad = bad or _bad_erasure(session, walk.chain)
     bad = bad or _kept_chain_lost(session, kept) or _orphan(session)
     triggers = guards.missing(session.connection())
     last = head(session, chain or CHAIN) if bad is None else None
+    length, erased = sum(walk.seq for walk in walks), sum(walk.erased for walk in walks)
     return Verdict(bad is None and not triggers, length, last, bad, erased, triggers)
 
 

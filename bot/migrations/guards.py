@@ -55,8 +55,8 @@ BEGIN
 END""",
 }
 
-# The functions name their tables by the schema of the table that fired them and fix the search path: otherwise a caller's
-# temporary table called `ledger` would be asked where the chain ends.
+# The functions name the schema of their tables (here @) and fix the search path: otherwise a caller's temporary table called
+# `ledger` would be asked where the chain ends.
 _FUNCTIONS: dict[str, str] = {
     "ledger_refuse": """
 BEGIN
@@ -66,16 +66,13 @@ END""",
 DECLARE
   last_seq bigint;
   last_hash text;
-  known boolean;
 BEGIN
-  EXECUTE format('SELECT seq, hash FROM %I.ledger WHERE chain = $1 ORDER BY seq DESC LIMIT 1', TG_TABLE_SCHEMA)
-    INTO last_seq, last_hash USING NEW.chain;
+  SELECT seq, hash INTO last_seq, last_hash FROM @.ledger WHERE chain = NEW.chain ORDER BY seq DESC LIMIT 1;
   IF NEW.seq IS DISTINCT FROM COALESCE(last_seq, 0) + 1
      OR NEW.prev_hash IS DISTINCT FROM COALESCE(last_hash, 'holdfast/genesis/1/' || NEW.chain) THEN
     RAISE EXCEPTION 'a link is added only at the end of its chain';
   END IF;
-  EXECUTE format('SELECT EXISTS (SELECT 1 FROM %I.ledger_body WHERE leaf = $1)', TG_TABLE_SCHEMA) INTO known USING NEW.leaf;
-  IF NOT known THEN
+  IF NOT EXISTS (SELECT 1 FROM @.ledger_body WHERE leaf = NEW.leaf) THEN
     RAISE EXCEPTION 'a link needs its content first';
   END IF;
   RETURN NEW;
@@ -88,12 +85,10 @@ BEGIN
   RETURN NEW;
 END""",
     "ledger_check_erasure": """
-DECLARE
-  declared boolean;
 BEGIN
-  EXECUTE format('SELECT EXISTS (SELECT 1 FROM %1$I.ledger_body AS e JOIN %1$I.ledger AS l ON l.leaf = e.leaf
-                  WHERE e.what = ''erased'' AND e.subject = $1)', TG_TABLE_SCHEMA) INTO declared USING OLD.leaf;
-  IF OLD.body IS NULL OR NEW.body IS NOT NULL OR NEW.erased_at IS NULL OR NOT declared
+  IF OLD.body IS NULL OR NEW.body IS NOT NULL OR NEW.erased_at IS NULL
+     OR NOT EXISTS (SELECT 1 FROM @.ledger_body AS e JOIN @.ledger AS l ON l.leaf = e.leaf
+                    WHERE e.what = 'erased' AND e.subject = OLD.leaf)
      OR (NEW.leaf, NEW.at, NEW.what, NEW.subject, NEW.item) IS DISTINCT FROM (OLD.leaf, OLD.at, OLD.what, OLD.subject, OLD.item)
   THEN
     RAISE EXCEPTION 'the content of a leaf is only ever erased, after an erased event';
@@ -121,10 +116,10 @@ def install(connection: Connection) -> None:
         for statement in SQLITE.values():
             connection.exec_driver_sql(statement)
         return
+    schema = connection.execute(text("SELECT quote_ident(current_schema())")).scalar_one()
     for name, body in _FUNCTIONS.items():
         head = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp"
-        quoted = body.replace("%", "%%")  # the driver's own placeholders start with %
-        connection.exec_driver_sql(f"{head} AS $holdfast${quoted}$holdfast$")
+        connection.exec_driver_sql(f"{head} AS $holdfast${body.replace('@', schema)}$holdfast$")
     for name, (table, when, function) in POSTGRES.items():
         connection.exec_driver_sql(f"CREATE TRIGGER {name} {when.format(table)} EXECUTE FUNCTION {function}()")
 
@@ -161,7 +156,8 @@ _STANDING_SQLITE = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' A
 _STANDING_POSTGRES = """
 SELECT t.tgname AS name,
        replace(pg_get_triggerdef(t.oid), quote_ident(n.nspname) || '.', '') AS definition,
-       p.prosrc AS source, t.tgenabled IN ('O', 'A') AS enabled, array_to_string(p.proconfig, ';') AS config
+       replace(p.prosrc, quote_ident(n.nspname) || '.ledger', '@.ledger') AS source,
+       t.tgenabled IN ('O', 'A') AS enabled, array_to_string(p.proconfig, ';') AS config
 FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_proc p ON p.oid = t.tgfoid
 WHERE n.nspname = current_schema() AND c.relname IN ('ledger', 'ledger_body') AND NOT t.tgisinternal
