@@ -84,6 +84,10 @@ class _Terminal:
         """Up to which message each person's deliveries have been printed."""
 
     def start(self) -> None:
+        """Greet, remember what earlier sessions showed, and print what is new."""
+        for person, told in self._told.items():
+            old = [m.card for m in self._desk.messages(person) if m.id <= told and m.card and m.card.buttons]
+            self._shown |= {person: old[-1]} if old else {}
         self._out.begin(self._desk.practice_name, self._me, str(self._desk.welcome(self._me.id)))
         self._news()
         self._out.ready(self._me, self._now())
@@ -119,7 +123,8 @@ class _Terminal:
         """What a line may be. What asks (`as soon as the payer…`, `skip the test?`) is a question, not a command."""
         return (
             (r"as((?:\s+[^\s?]+){0,3})", self._be),
-            (r"press(?:\s+([^\s?]+)((?:\s+.*)?))?", self._press),
+            (r"press(?:\s+(\d{1,9}))(\s+.*)?", self._press),
+            (r"press(?:\s+([^\s?]+))?()", self._press),
             (r"skip((?:\s+[^?]*)?)", self._skip),
             (r"inbox", self._inbox),
             (r"open\s+(?:/r/)?([a-z0-9]{8})", self._open),

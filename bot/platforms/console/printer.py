@@ -21,11 +21,16 @@ _WIDEST = 92
 _ASKS = {"": "", "until": " … until when", "reason": " … why"}
 
 
+class _Screen(Screen):
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError  # not SystemExit: the reader may go away, that is no failure
+
+
 class Printer:
     """Draws for one reader. `prompting` where a person sits at both ends."""
 
     def __init__(self, stdout: TextIO, *, prompting: bool) -> None:
-        self._screen = Screen(file=stdout, highlight=False, markup=False, emoji=False)
+        self._screen = _Screen(file=stdout, highlight=False, markup=False, emoji=False)
         self._screen.width = min(self._screen.width, _WIDEST)
         self._stdout = stdout
         self._prompting = prompting
@@ -46,6 +51,9 @@ class Printer:
         self._screen.print(_words(f"You are {me.name}, {', '.join(me.roles).lower()} at {me.site} ({duty})."))
 
     def card(self, to: PersonView, card: Card) -> None:
+        if card.kind == "reply" and not (card.ref or card.facts or card.buttons or card.sources):
+            self._screen.print(_words(card.text or card.title, "italic"))
+            return
         head = Text(f"{KINDS[card.kind]} · to {clean(to.name)}" + (f" · {card.ref}" if card.ref else ""), style="cyan")
         self._screen.print()
         self._screen.print(Rule(head, align="left", style="dim", characters="─"))
@@ -64,12 +72,11 @@ class Printer:
         self._stdout.flush()
 
     def trail(self, me: PersonView, ref: str, rows: Sequence[TrailRow]) -> None:
-        table = Table("when", "who", "what", "step", "row", "hash", box=None, header_style="bold", padding=(0, 1))
+        self._screen.print(_words(f"Evidence for {ref}", "bold"))
         for row in rows:
-            step = f"{row.sop} v{row.version} {row.step}" if row.sop else ""
-            cells = (stamp(row.at, me.zone), row.who, row.what, step, str(row.seq), row.hash)
-            table.add_row(*(_words(cell) for cell in cells))
-        self._screen.print(_words(f"Evidence for {ref}", "bold"), table)
+            step = f"{row.sop} v{row.version}, {row.step} · " if row.sop else ""
+            self._screen.print(_words(f"{stamp(row.at, me.zone)} · {row.who}: {row.what}"))
+            self._screen.print(Padding(_words(f"{step}row {row.seq} · {row.hash}", "dim"), (0, 0, 0, 2)))
 
     def look(self, me: PersonView, ref: str, look: Look) -> None:
         if look.refusal:

@@ -10,6 +10,13 @@
   const said = one("#said");
   body.classList.add("live");
 
+  // A message that is taller than the room is read from its top.
+  const toLatest = () => {
+    const room = one(".scroller");
+    const latest = [...document.querySelectorAll("#log > article")].pop();
+    if (latest && latest.offsetHeight > room.clientHeight) latest.scrollIntoView({ block: "start" });
+  };
+
   const busy = (part) => {
     const focused = document.activeElement;
     return part.contains(focused) && focused.matches("input, select");
@@ -47,12 +54,15 @@
       }
     }
     const welcome = one("#welcome");
-    if (welcome && fresh.body.dataset.live && !fresh.getElementById("welcome")) welcome.remove();
+    if (welcome && fresh.body.dataset.live && !fresh.getElementById("welcome")) {
+      welcome.remove();
+      one(".scroller").classList.remove("first");
+      toLatest();
+    }
     if (fresh.title) document.title = fresh.title;
   };
 
   const parse = async (response) => new DOMParser().parseFromString(await response.text(), "text/html");
-  const here = () => new URL("./?as=" + encodeURIComponent(one("#as").value), location.href.split("?")[0]);
 
   let running = false;
   let again = false;
@@ -63,7 +73,7 @@
     }
     running = true;
     try {
-      const response = await fetch(address);
+      const response = await fetch(body.dataset.home);
       if (response.ok) put(await parse(response));
     } catch {
       // The server is away; the event stream reconnects and asks again.
@@ -91,7 +101,7 @@
       } else {
         form.reset();
         put(fresh, pressed);
-        if (form.matches(".ask, .examples")) one(".scroller").scrollTop = 0;
+        if (form.matches(".ask, .examples")) [...document.querySelectorAll(".mine")].pop()?.scrollIntoView({ block: "start" });
       }
     } catch {
       said.textContent = "Holdfast does not answer. Is it still running? Nothing was lost; try again.";
@@ -101,7 +111,6 @@
     }
   };
 
-  const address = here();
   document.addEventListener("submit", (event) => {
     if (!event.target.matches("form[data-live]")) return;
     event.preventDefault();
@@ -115,6 +124,7 @@
     }
   });
 
+  if (location.hash === "" && !one(".scroller.first")) toLatest();
   const stream = new EventSource(body.dataset.live);
   stream.addEventListener("changed", refresh);
   stream.addEventListener("tick", refresh);
