@@ -5,7 +5,12 @@ NoPrincipal     a question without an asker, a role or a site: nothing is search
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import hashlib
+import json
+import logging
+import tempfile
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -17,7 +22,31 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from knowledge import documents, index, sops, tables
+from knowledge.index import Entry, Index, NoPrincipal, Principal
 from knowledge.sops import Branch, Finding, Sop, SopError, SopText
+
+__all__ = [
+    "Answer",
+    "FileReport",
+    "Library",
+    "LiveStep",
+    "NoPrincipal",
+    "Principal",
+    "Quote",
+    "Refusal",
+    "Report",
+    "search_folder",
+]
+
+QUOTE_CHARS = 1_800
+"""A longer step is quoted in part, cut where a sentence or a list item ends: a card is read on a phone."""
+FURTHER = 2
+"""How many further sources stand below an answer."""
+FURTHER_FROM = 0.6
+"""A further source scores at least this share of the best one."""
+MAX_QUESTION = 4_000
+
+log = logging.getLogger(__name__)
 
 Open = Callable[[], AbstractContextManager[Session]]
 """Opens one transaction; the caller decides on which database and how it locks."""
@@ -52,6 +81,58 @@ class LiveStep:
     @property
     def ref(self) -> str:
         return f"{self.sop}#{self.step}"
+
+
+@dataclass(frozen=True)
+class Quote:
+    """A verbatim piece of an SOP version in force: `text` is `source[start:end]`.
+
+    step            its id, or empty where the piece stands outside the steps; then `step_title` is its heading
+    whole           false where a long step or section was cut
+    review_overdue  the version's review date has passed
+    """
+
+    sop: str
+    title: SopText
+    version: int
+    step: str
+    step_title: SopText
+    number: str
+    text: SopText
+    start: int
+    end: int
+    role: str
+    clock: str
+    effective: date
+    review_overdue: bool
+    owner: str
+    score: float
+    whole: bool = True
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the SOPs say: the step that meets the question, and up to two further sources."""
+
+    quotes: tuple[Quote, ...]
+    also: tuple[Quote, ...] = ()
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """The SOPs that this person may read do not say.
+
+    searched    their titles; `count` how many
+    owner       role id that owns the nearest topic, or empty
+    nearest     the nearest pieces, when the topic at least is known; never to be shown as an answer
+    off_topic   nothing came near
+    """
+
+    searched: tuple[SopText, ...]
+    count: int
+    owner: str
+    nearest: tuple[Quote, ...]
+    off_topic: bool
 
 
 @dataclass(frozen=True)
@@ -96,6 +177,8 @@ class _Shelf:
     generation: int
     editions: tuple[tables.Edition, ...]
     steps: dict[tuple[str, int], dict[str, LiveStep]] = field(default_factory=dict)
+    sources: dict[tuple[str, int], SopText] = field(default_factory=dict)
+    indexes: dict[tuple[tuple[str, int], ...], Index] = field(default_factory=dict)
 
     def in_force(self, at: datetime | None) -> tuple[tables.Edition, ...]:
         """One version of each SOP: the newest that was published and in effect at `at` (None: the newest published)."""
@@ -129,6 +212,32 @@ class Library:
             edition = next((e for e in wanted if e.sop == sop), None)
             return self._steps(session, shelf, edition).get(step) if edition else None
 
+    def ask(self, question: str, asker: Principal, at: datetime) -> Answer | Refusal:
+        """What the SOPs in force at `at` say to this person, verbatim; or that they do not, what was searched and who owns it.
+
+        raises NoPrincipal   the asker has no name, no role or no site
+        """
+        with self._read() as session:
+            shelf = self._shelf(session)
+            current = {f"{e.sop}@{e.version}": e for e in shelf.in_force(at)}
+            found_in = self._index(session, shelf, tuple(current.values()))
+            mask = index.permitted(found_in.entries, asker)
+            found = found_in.search(question[:MAX_QUESTION], mask, k=30)
+            quotes: list[Quote] = []
+            for hit in found.hits:
+                if len(quotes) > FURTHER or hit.score < FURTHER_FROM * found.hits[0].score:
+                    break
+                quote = self._quote(session, shelf, found_in, hit, current[hit.entry.doc], at)
+                if not any(_overlap(quote, other) for other in quotes):
+                    quotes.append(quote)
+        if quotes and found.signals.certainty > 0:
+            return Answer(tuple(quotes[:1]), tuple(quotes[1:]))
+        readable = {found_in.entries[n].doc for n in mask.nonzero()[0]}
+        titles = tuple(sorted(current[doc].title for doc in readable))
+        off_topic = not quotes or found.signals.off_topic
+        nearest = () if off_topic else tuple(quotes)
+        return Refusal(titles, len(titles), nearest[0].owner if nearest else "", nearest, off_topic)
+
     def steps(self, at: datetime | None = None) -> tuple[LiveStep, ...]:
         """Every step in force, by SOP and in the SOP's order."""
         with self._read() as session:
@@ -161,6 +270,46 @@ class Library:
             shelf.steps[key] = {row.step: _live(row, edition) for row in rows}
         return shelf.steps[key]
 
+    def _index(self, session: Session, shelf: _Shelf, current: tuple[tables.Edition, ...]) -> Index:
+        """The index of exactly these versions; built by the first question after a change, once however many ask then."""
+        key = tuple((edition.sop, edition.version) for edition in current)
+        with self._lock:
+            if key not in shelf.indexes:
+                while len(shelf.indexes) > 1:  # today's, and one of an earlier day
+                    shelf.indexes.pop(next(iter(shelf.indexes)))
+                by_key = {(edition.sop, edition.version): edition for edition in current}
+                rows = tables.passages(session, by_key)
+                shelf.indexes[key] = Index([_entry(row, by_key[row.sop, row.version]) for row in rows])
+            return shelf.indexes[key]
+
+    def _quote(
+        self, session: Session, shelf: _Shelf, found_in: Index, hit: index.Hit, edition: tables.Edition, at: datetime
+    ) -> Quote:
+        """The whole step around the hit; where that is too long or there is none, the hit with what stands around it."""
+        key = (edition.sop, edition.version)
+        if key not in shelf.sources:
+            shelf.sources[key] = tables.source(session, *key) or SopText("")
+        step = self._steps(session, shelf, edition).get(hit.entry.step)
+        start, end, whole = _span(hit.place, found_in, step if edition.authored else None)
+        return Quote(
+            sop=edition.sop,
+            title=edition.title,
+            version=edition.version,
+            step=step.step if step else "",
+            step_title=step.title if step else hit.entry.heading,
+            number=step.number if step else "",
+            text=sops.excerpt(shelf.sources[key], start, end),
+            start=start,
+            end=end,
+            role=step.role if step else "",
+            clock=step.clock if step else "",
+            effective=edition.effective,
+            review_overdue=bool(edition.review_by and edition.review_by < at.astimezone(UTC).date()),
+            owner=edition.owner,
+            score=hit.score,
+            whole=whole,
+        )
+
     # --- publishing ---------------------------------------------------------------------------------------------------
 
     def ingest(self, paths: Iterable[Path], *, publish: bool, at: datetime, by: str, record: Record | None = None) -> Report:
@@ -189,6 +338,45 @@ class Library:
                 if last:
                     raise
         raise AssertionError("unreachable")
+
+
+def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
+    return Entry(
+        doc=f"{row.sop}@{row.version}",
+        title=edition.title,
+        heading=tables.text(row.heading),
+        step=row.step,
+        text=tables.text(row.text),
+        start=row.span_start,
+        end=row.span_end,
+        roles=frozenset(row.roles),
+        sites=frozenset(row.sites),
+        standing=index.standing(row.step, row.heading) if edition.authored else 1.0,
+    )
+
+
+def _span(place: int, found_in: Index, step: LiveStep | None) -> tuple[int, int, bool]:
+    """What to quote for the hit, and whether that is all of it: its step's text, with the closing lines where the hit is there.
+
+    A step that is too long is quoted from its beginning, as far as whole passages go: nobody should start a procedure at its
+    sixth item. Only where the hit would be missing is it quoted from the hit's surroundings.
+    """
+    entries = found_in.entries
+    hit = entries[place]
+    if step:
+        past = step.end if hit.start < step.end else step.end_all
+        if past - step.start <= QUOTE_CHARS:
+            return step.start, past, True
+        fits = [e.end for e in entries if e.doc == hit.doc and e.step == hit.step and e.end <= step.start + QUOTE_CHARS]
+        if fits and hit.end <= max(fits):
+            return step.start, max(fits), False
+    first, last = found_in.around(place, "step" if step else "heading", chars=QUOTE_CHARS)
+    same = [e for e in entries if e.doc == hit.doc and e.heading == hit.heading and e.step == hit.step]
+    return entries[first].start, entries[last].end, not step and len(same) <= last - first + 1
+
+
+def _overlap(one: Quote, other: Quote) -> bool:
+    return one.sop == other.sop and (one.step == other.step != "" or (one.start < other.end and other.start < one.end))
 
 
 def _live(row: tables.StepRow, edition: tables.Edition) -> LiveStep:
@@ -327,3 +515,100 @@ def _removed(session: Session, sop: Sop, before: int) -> tuple[str, ...]:
     """Ids of the steps that the published version had and the new one lacks."""
     kept = {step.id for step in sop.steps}
     return tuple(row.step for row in tables.steps(session, sop.id, before) if row.step not in kept)
+
+
+# --- a folder of files --------------------------------------------------------------------------------------------------
+
+
+def search_folder(folder: Path, questions: Iterable[Mapping[str, Any]], k: int, cache_dir: Path) -> Iterator[dict[str, Any]]:
+    """One answer to each question from the documents below `folder`, without installing anything.
+
+    questions   {"id", "question"} each
+    cache_dir   where what was read is kept; a file that changed is read again
+    yields      {"id", "passages": [{"doc", "heading", "text", "score"}], "refused", "answer", "ms"}; `doc` is the path below
+                `folder`, a passage is shown with what stands around it, `answer` is verbatim and empty when refused
+    raises      documents.Unreadable   there is no such folder
+    """
+    shelf = _FolderShelf(folder, cache_dir)
+    for given in questions:
+        started = time.perf_counter()
+        result = shelf.answer(str(given.get("question", "")), k)
+        yield {"id": given.get("id"), **result, "ms": round((time.perf_counter() - started) * 1000, 2)}
+
+
+class _FolderShelf:
+    """Every document of one folder, read and indexed."""
+
+    FORMAT = 1  # raised when passages are cut differently: what was kept by an older version is then read again
+
+    def __init__(self, folder: Path, cache_dir: Path) -> None:
+        if not folder.is_dir():
+            raise documents.Unreadable(f"{folder} is not a folder.")
+        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
+        self._kept_at = cache_dir / f"folder-{name}.json"
+        kept = self._load()
+        files = {found.name: _file_state(found.path, found.name, kept) for found in documents.find([folder])}
+        self._files = {name: file for name, file in files.items() if file}
+        if self._files != kept:
+            self._save()
+        self.index = Index([entry for name, file in self._files.items() for entry in _entries(name, file)])
+        self._mask = index.everything(self.index.entries)
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            kept = json.loads(self._kept_at.read_text("utf-8"))
+            return dict(kept["files"]) if kept["format"] == self.FORMAT else {}
+        except (OSError, ValueError, KeyError, TypeError):
+            return {}
+
+    def _save(self) -> None:
+        self._kept_at.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._kept_at.parent, delete=False) as new:
+            json.dump({"format": self.FORMAT, "files": self._files}, new)
+        Path(new.name).replace(self._kept_at)
+
+    def answer(self, question: str, k: int) -> dict[str, Any]:
+        found = self.index.search(question[:MAX_QUESTION], self._mask, k=6 * k)
+        passages: list[dict[str, Any]] = []
+        shown: set[int] = set()
+        for hit in found.hits:
+            if hit.place in shown or len(passages) == k:
+                continue
+            first, last = self.index.around(hit.place, "document")
+            shown.update(range(first, last + 1))
+            doc, text = hit.entry.doc, self._text(first, last)
+            passages.append({"doc": doc, "heading": str(hit.entry.heading), "text": text, "score": round(hit.score, 4)})
+        refused = not passages or found.signals.certainty <= 0
+        best = None if refused else self.index.around(found.hits[0].place, "heading", chars=QUOTE_CHARS)
+        return {"passages": passages, "refused": refused, "answer": self._text(*best) if best else ""}
+
+    def _text(self, first: int, last: int) -> str:
+        one, other = self.index.entries[first], self.index.entries[last]
+        return str(self._files[one.doc]["source"])[one.start : other.end]
+
+
+def _file_state(path: Path, name: str, kept: Mapping[str, Any]) -> dict[str, Any] | None:
+    """What is known of one file: as kept where it did not change, else read again; None where it is no document."""
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    stamp = [stat.st_size, stat.st_mtime_ns]
+    if name in kept and kept[name]["stamp"] == stamp:
+        return dict(kept[name])
+    read = _open(documents.Found(path, name, asked=False))
+    if isinstance(read, FileReport):
+        if read.outcome == "refused":
+            log.warning("%s was not searched: %s", name, read.problems[0].what)
+        return None
+    sop = read.sop
+    pieces = [[cut.step, str(cut.heading), cut.start, cut.end] for cut in index.cuts(sop)]
+    return {"stamp": stamp, "title": str(sop.title), "source": str(sop.source), "authored": sop.authored, "pieces": pieces}
+
+
+def _entries(name: str, file: Mapping[str, Any]) -> Iterator[Entry]:
+    source = tables.text(file["source"])
+    for step, heading, start, end in file["pieces"]:
+        text = sops.excerpt(source, start, end)
+        worth = index.standing(step, heading) if file["authored"] else 1.0
+        yield Entry(name, tables.text(file["title"]), tables.text(heading), step, text, start, end, standing=worth)

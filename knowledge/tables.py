@@ -293,6 +293,7 @@ class Edition:
     sites: frozenset[str]
     sha256: str
     published_at: datetime
+    authored: bool
 
 
 def editions(session: Session) -> tuple[Edition, ...]:
@@ -312,6 +313,7 @@ def editions(session: Session) -> tuple[Edition, ...]:
             sites=frozenset(row.sites),
             sha256=row.sha256,
             published_at=row.published_at,
+            authored=row.authored,
         )
         for row in session.exec(query.order_by(col(SopVersion.sop), col(SopVersion.version)))
         if row.published_at
