@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from bot import records
 from bot.migrations import migrate
 from tests import postgres
-from tests.bench import Measure, ledger
+from tests.bench import Measure, ledger, ticks
 
 ABOUT = "Ratio: how many times as long as the bare work, in the same run. Times are of this machine and mean little elsewhere."
 
@@ -28,8 +28,9 @@ def main() -> int:
         table.add_column(heading, justify="left" if heading in ("measure", "database") else "right")
     with ExitStack() as open_until_the_end, console.status("Measuring"):
         for engine in _engines(open_until_the_end, console):
-            for measure in ledger.measures(engine):
-                table.add_row(*_cells(measure))
+            for part in (ledger, ticks):
+                for measure in part.measures(engine):
+                    table.add_row(*_cells(measure))
     console.print(table)
     return 0
 
