@@ -1,7 +1,7 @@
 """Puts the parts together; the only file that knows all of them.
 
-`Holdfast` is one installation: its folder, database, people, rules, library and platforms, and what can be done with them. It is
-also the Desk that the local page and the plain terminal stand on.
+`Holdfast` is one installation: its folder, database, people, rules, library and platforms, and what can be done with them. It
+is also the Desk that the local page and the plain terminal stand on.
 
     CannotStart     the installation cannot be used as it stands; one sentence on what to do
 """
@@ -142,9 +142,7 @@ class Holdfast:
 
     def _read(self, key: tuple[object, ...], practice_file: Path, feeds_file: Path) -> _Standing:
         if not practice_file.exists():
-            raise CannotStart(
-                f"There is no {practice_file}: it says who works where. Start from docs/practice.md, or try “python -m bot demo”."
-            )
+            raise CannotStart(f"There is no {practice_file}: write one as in docs/practice.md, or run “python -m bot demo”.")
         practice = load_practice(practice_file, load_roles())
         loaded, refused = self._rules()
         house = House(practice, loaded, self._quote, self._address(practice))

@@ -191,8 +191,6 @@ def _told(session: Session, house: House, nudge: Nudge, ask: ExceptionAsked | No
             return cards.again(card, say("That button does not belong to this card."))
         case "already" | "closed":
             return cards.again(card, say("Somebody was here first; this is how it stands."))
-        case "done":
-            return card
     return card
 
 
@@ -329,7 +327,7 @@ def look(engine: Engine, house: House, person: Person, ref: str, now: datetime) 
         roles = set(session.scalars(select(col(Nudge.role)).where(col(Nudge.item) == ref)))
         may = any(people.may_act(house.practice, person, role, item.site, now) for role in roles)
         allowed = may or item.site in in_charge_of(house, person, now)
-        detail = {"allowed": allowed, "site": item.site}
+        detail: evidence.Detail = {"allowed": allowed, "site": item.site}
         evidence.append(session, Event(what="record looked at", at=now, subject=ref, item=ref, actor=person.id, detail=detail))
         if not allowed:
             return cards.reply(say("{ref} is for the people on duty for it at its site.", ref=Ref(ref)))

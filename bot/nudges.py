@@ -525,8 +525,7 @@ def _another_in_charge(house: House, site: str, person: Person, now: datetime) -
 
 def _press_for_decision(session: Session, house: House, nudge: Nudge, now: datetime) -> None:
     """Nobody decided in time: that excuses nothing, so the nudge goes out again and the question is put once more."""
-    query = select(ExceptionAsked).where(col(ExceptionAsked.nudge) == nudge.id, col(ExceptionAsked.state) == "waiting")
-    ask = session.scalar(query)
+    ask = exception_of(session, nudge)
     if not _move(session, nudge, ("exception_asked",), "open", next_at=now):
         return
     if ask is not None:
@@ -557,6 +556,12 @@ def _withdraw(session: Session, nudge: Nudge, now: datetime) -> None:
         .where(col(ExceptionAsked.nudge) == nudge.id, col(ExceptionAsked.state) == "waiting")
         .values(state="withdrawn", decided_at=now)
     )
+
+
+def exception_of(session: Session, nudge: Nudge) -> ExceptionAsked | None:
+    """The exception asked for this nudge that nobody has decided yet."""
+    query = select(ExceptionAsked).where(col(ExceptionAsked.nudge) == nudge.id, col(ExceptionAsked.state) == "waiting")
+    return session.scalar(query.order_by(col(ExceptionAsked.asked_at).desc()).limit(1))
 
 
 # --- cards ---------------------------------------------------------------------------------------------------------------

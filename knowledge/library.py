@@ -82,6 +82,11 @@ class LiveStep:
     def ref(self) -> str:
         return f"{self.sop}#{self.step}"
 
+    @property
+    def lead(self) -> SopText:
+        """Its first paragraph, verbatim, which stands alone: what a nudge has room for."""
+        return SopText(self.text.split("\n\n", 1)[0])
+
 
 @dataclass(frozen=True)
 class Quote:
@@ -112,7 +117,10 @@ class Quote:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the SOPs say: the step that meets the question, and up to two further sources."""
+    """What the SOPs say: the step that meets the question, and up to two further sources.
+
+    quotes   the step; where it is too long for one card its beginning, and then the piece that meets the question
+    """
 
     quotes: tuple[Quote, ...]
     also: tuple[Quote, ...] = ()
@@ -223,19 +231,19 @@ class Library:
             found_in = self._index(session, shelf, tuple(current.values()))
             mask = index.permitted(found_in.entries, asker)
             found = found_in.search(question[:MAX_QUESTION], mask, k=30)
-            quotes: list[Quote] = []
+            sources: list[list[Quote]] = []
             for hit in found.hits:
-                if len(quotes) > FURTHER or hit.score < FURTHER_FROM * found.hits[0].score:
+                if len(sources) > FURTHER or hit.score < FURTHER_FROM * found.hits[0].score:
                     break
-                quote = self._quote(session, shelf, found_in, hit, current[hit.entry.doc], at)
-                if not any(_overlap(quote, other) for other in quotes):
-                    quotes.append(quote)
-        if quotes and found.signals.certainty > 0:
-            return Answer(tuple(quotes[:1]), tuple(quotes[1:]))
+                quotes = self._quotes(session, shelf, found_in, hit, current[hit.entry.doc], at)
+                if not any(_overlap(quotes[0], other) for others in sources for other in others):
+                    sources.append(quotes)
+        if sources and found.signals.certainty > 0:
+            return Answer(tuple(sources[0]), tuple(quotes[0] for quotes in sources[1:]))
         readable = {found_in.entries[n].doc for n in mask.nonzero()[0]}
         titles = tuple(sorted(current[doc].title for doc in readable))
-        off_topic = not quotes or found.signals.off_topic
-        nearest = () if off_topic else tuple(quotes)
+        off_topic = not sources or found.signals.off_topic
+        nearest = () if off_topic else tuple(quotes[0] for quotes in sources)
         return Refusal(titles, len(titles), nearest[0].owner if nearest else "", nearest, off_topic)
 
     def steps(self, at: datetime | None = None) -> tuple[LiveStep, ...]:
@@ -282,33 +290,36 @@ class Library:
                 shelf.indexes[key] = Index([_entry(row, by_key[row.sop, row.version]) for row in rows])
             return shelf.indexes[key]
 
-    def _quote(
+    def _quotes(
         self, session: Session, shelf: _Shelf, found_in: Index, hit: index.Hit, edition: tables.Edition, at: datetime
-    ) -> Quote:
-        """The whole step around the hit; where that is too long or there is none, the hit with what stands around it."""
+    ) -> list[Quote]:
+        """The whole step around the hit, or its beginning and the hit; where there is no step, what stands around the hit."""
         key = (edition.sop, edition.version)
         if key not in shelf.sources:
             shelf.sources[key] = tables.source(session, *key) or SopText("")
         step = self._steps(session, shelf, edition).get(hit.entry.step)
-        start, end, whole = _span(hit.place, found_in, step if edition.authored else None)
-        return Quote(
-            sop=edition.sop,
-            title=edition.title,
-            version=edition.version,
-            step=step.step if step else "",
-            step_title=step.title if step else hit.entry.heading,
-            number=step.number if step else "",
-            text=sops.excerpt(shelf.sources[key], start, end),
-            start=start,
-            end=end,
-            role=step.role if step else "",
-            clock=step.clock if step else "",
-            effective=edition.effective,
-            review_overdue=bool(edition.review_by and edition.review_by < at.astimezone(UTC).date()),
-            owner=edition.owner,
-            score=hit.score,
-            whole=whole,
-        )
+        spans, whole = _spans(hit.place, found_in, step if edition.authored else None)
+        return [
+            Quote(
+                sop=edition.sop,
+                title=edition.title,
+                version=edition.version,
+                step=step.step if step else "",
+                step_title=step.title if step else hit.entry.heading,
+                number=step.number if step else "",
+                text=sops.excerpt(shelf.sources[key], start, end),
+                start=start,
+                end=end,
+                role=step.role if step else "",
+                clock=step.clock if step else "",
+                effective=edition.effective,
+                review_overdue=bool(edition.review_by and edition.review_by < at.astimezone(UTC).date()),
+                owner=edition.owner,
+                score=hit.score,
+                whole=whole,
+            )
+            for start, end in spans
+        ]
 
     # --- publishing ---------------------------------------------------------------------------------------------------
 
@@ -355,24 +366,24 @@ def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
     )
 
 
-def _span(place: int, found_in: Index, step: LiveStep | None) -> tuple[int, int, bool]:
-    """What to quote for the hit, and whether that is all of it: its step's text, with the closing lines where the hit is there.
+def _spans(place: int, found_in: Index, step: LiveStep | None) -> tuple[list[tuple[int, int]], bool]:
+    """What to quote for the hit, and whether that is all of it: the step's text, with its closing lines where the hit is there.
 
-    A step that is too long is quoted from its beginning, as far as whole passages go: nobody should start a procedure at its
-    sixth item. Only where the hit would be missing is it quoted from the hit's surroundings.
+    A step that is too long is quoted from its beginning, as far as whole passages go, because nobody should start a procedure at
+    its sixth item; the hit follows as a second piece where the first does not reach it.
     """
     entries = found_in.entries
     hit = entries[place]
-    if step:
-        past = step.end if hit.start < step.end else step.end_all
-        if past - step.start <= QUOTE_CHARS:
-            return step.start, past, True
-        fits = [e.end for e in entries if e.doc == hit.doc and e.step == hit.step and e.end <= step.start + QUOTE_CHARS]
-        if fits and hit.end <= max(fits):
-            return step.start, max(fits), False
-    first, last = found_in.around(place, "step" if step else "heading", chars=QUOTE_CHARS)
-    same = [e for e in entries if e.doc == hit.doc and e.heading == hit.heading and e.step == hit.step]
-    return entries[first].start, entries[last].end, not step and len(same) <= last - first + 1
+    if step is None:
+        first, last = found_in.around(place, "heading", chars=QUOTE_CHARS)
+        same = sum(1 for e in entries if (e.doc, e.heading, e.step) == (hit.doc, hit.heading, hit.step))
+        return [(entries[first].start, entries[last].end)], same <= last - first + 1
+    past = step.end if hit.start < step.end else step.end_all
+    if past - step.start <= QUOTE_CHARS:
+        return [(step.start, past)], True
+    inside = [e.end for e in entries if e.doc == hit.doc and e.step == hit.step and e.end <= step.end]
+    end = max((e for e in inside if e <= step.start + QUOTE_CHARS), default=min(step.end, step.start + QUOTE_CHARS))
+    return [(step.start, end), *([(hit.start, hit.end)] if hit.end > end else [])], end == step.end
 
 
 def _overlap(one: Quote, other: Quote) -> bool:
@@ -489,8 +500,13 @@ def _apply(session: Session, file: _File, publish: bool, at: datetime, by: str, 
     superseded = tables.publish(session, sop.id, version, at=at, by=by)
     tables.raise_generation(session)
     if record:
-        record(session, "sop_published", {**detail, "superseded": list(superseded), "removed": list(removed)})
+        record(session, "sop_published", {**detail, "superseded": _listed(superseded), "removed": _listed(removed)})
     return file.report("published", version=version, superseded=superseded, removed=removed)
+
+
+def _listed(things: Iterable[object]) -> str:
+    """Several values as one, for evidence that holds plain values only."""
+    return ", ".join(map(str, things))
 
 
 def _version(sop: Sop, known: list[tables.SopVersion]) -> int:

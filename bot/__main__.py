@@ -1,0 +1,484 @@
+"""Every way to start it. Exit codes: 0 done, 2 bad usage, 1 anything else with one plain sentence on stderr.
+
+Parts are imported by the command that needs them, so that `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from bot.settings import Settings, SettingsError, load
+
+if TYPE_CHECKING:
+    from bot.app import Holdfast
+
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+class Sorry(Exception):
+    """One plain sentence for the person at the terminal; the command ends with exit code 1."""
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command. returns the exit code"""
+    options = parser().parse_args(argv)
+    try:
+        settings = load()
+        _log(settings)
+        code: int = options.run(options, settings)
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as bad:
+        sentence = _sentence(bad)
+        if sentence is None:
+            logging.getLogger("holdfast").exception("a fault of ours")
+            sentence = f"Something went wrong on our side ({type(bad).__name__}); nothing was half-done. The log says more."
+        print(sentence, file=sys.stderr)
+        return 1
+    return code
+
+
+def _sentence(bad: Exception) -> str | None:
+    """What a person should read of an error that we mean; None for a fault of ours."""
+    if isinstance(bad, Sorry | SettingsError):
+        return str(bad)
+    findings = getattr(bad, "findings", None)
+    if findings:
+        return "\n".join(str(finding) for finding in findings)
+    meant = ("CannotStart", "CannotServe", "ConnectorError", "BackupError", "MigrationError", "EvidenceError", "Unstaffed")
+    if type(bad).__name__ in meant:
+        return str(bad)
+    if isinstance(bad, OSError) and bad.filename:
+        return f"{bad.filename}: {bad.strerror}."
+    return None
+
+
+def _log(settings: Settings) -> None:
+    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for noisy in ("apscheduler", "alembic", "uvicorn", "httpx", "bm25s"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+
+# --- the commands ----------------------------------------------------------------------------------------------------------
+
+
+def demo(options: argparse.Namespace, settings: Settings) -> int:
+    """The sample practice, on a local page or in the terminal."""
+    if options.json and not options.plain:
+        raise Sorry("--json goes with --plain: python -m bot demo --plain --json")
+    with _demo_home() as home:
+        from bot.demo import Demo, settings_for
+
+        with _made(Demo(settings_for(settings, home))) as holdfast:
+            _open_demo(holdfast, quiet=options.json)
+            if options.plain:
+                from bot.platforms.console.plain import plain
+
+                plain(holdfast, sys.stdin, sys.stdout, json=options.json, after=_news_since_start(holdfast))
+                return 0
+            from bot.app import Ticker
+
+            ticker = Ticker(holdfast.live, holdfast.settings.tick_s)
+            ticker.start()
+            try:
+                _serve(holdfast)
+            finally:
+                ticker.stop()
+    return 0
+
+
+def _news_since_start(holdfast: Holdfast) -> int:
+    """Messages up to here are history; what the first sweeps after the start bring is news."""
+    return holdfast.console.last()
+
+
+@contextmanager
+def _demo_home() -> Iterator[Path]:
+    named = os.environ.get("HOLDFAST_HOME")
+    if named:
+        home = Path(named).expanduser().absolute()
+        home.mkdir(parents=True, exist_ok=True)
+        if any(home.iterdir()) and not (home / "holdfast.sqlite").exists():
+            raise Sorry(f"{home} holds other files: give the demo an empty folder, or leave HOLDFAST_HOME unset.")
+        yield home
+        return
+    with tempfile.TemporaryDirectory(prefix="holdfast-demo-", ignore_cleanup_errors=True) as folder:
+        yield Path(folder)
+
+
+def _open_demo(holdfast: Any, *, quiet: bool) -> None:
+    if quiet or not sys.stderr.isatty():
+        holdfast.open()
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("Two weeks at the sample practice", total=1.0)
+        holdfast.open(lambda share: bar.update(task, completed=share))
+
+
+def _serve(holdfast: Holdfast) -> None:
+    import secrets
+
+    from bot.platforms.console.page import serve
+
+    settings = holdfast.settings
+    token = settings.page_token or secrets.token_urlsafe(18)
+
+    def ready(address: str) -> None:
+        print(f"Holdfast is at {address}\nPress Ctrl-C to stop.", flush=True)
+
+    serve(holdfast, settings.host, settings.port, token, ready)
+
+
+def run(options: argparse.Namespace, settings: Settings) -> int:
+    """Web and clock in one process."""
+    from bot.app import Ticker, only_clock
+
+    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine):
+        ticker = Ticker(holdfast.tick, settings.tick_s)
+        ticker.start()
+        try:
+            _serve(holdfast)
+        finally:
+            ticker.stop()
+    return 0
+
+
+def web(options: argparse.Namespace, settings: Settings) -> int:
+    """The page alone; a clock runs elsewhere."""
+    with _opened(settings) as holdfast:
+        _serve(holdfast)
+    return 0
+
+
+def clock(options: argparse.Namespace, settings: Settings) -> int:
+    """The sweeps alone; a web process runs elsewhere."""
+    import signal
+    import threading
+
+    from bot.app import Ticker, only_clock
+
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
+    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine):
+        ticker = Ticker(holdfast.tick, settings.tick_s)
+        ticker.start()
+        stopped.wait()
+        ticker.stop()
+    return 0
+
+
+def migrate(options: argparse.Namespace, settings: Settings) -> int:
+    """Bring the tables up to date."""
+    with _holdfast(settings) as holdfast:
+        holdfast.engine.connect().close()
+    print("The database is up to date.")
+    return 0
+
+
+def ingest(options: argparse.Namespace, settings: Settings) -> int:
+    """SOP files or folders into the library."""
+    with _holdfast(settings) as holdfast:
+        report = holdfast.ingest([Path(p) for p in options.paths], publish=options.publish)
+    for file in report.files:
+        _say(options, _plain(file), "\n".join(file.lines()))
+    return 0 if report.ok else 1
+
+
+def search(options: argparse.Namespace, settings: Settings) -> int:
+    """Answers to a batch of questions over a folder of documents."""
+    from knowledge.library import search_folder
+
+    folder, batch = Path(options.library), Path(options.batch)
+    if not folder.is_dir():
+        raise Sorry(f"{folder} is not a folder.")
+    questions = list(_questions(batch))
+    for line in search_folder(folder, questions, k=options.k, cache_dir=settings.home / "search"):
+        _say(options, line, f"{line['id']}: {line['answer'] or 'not in these documents'}")
+    return 0
+
+
+def _questions(batch: Path) -> Iterator[Mapping[str, str]]:
+    for number, line in enumerate(batch.read_text("utf-8-sig").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            question = json.loads(line)
+            yield {"id": str(question["id"]), "question": str(question["question"])}
+        except (json.JSONDecodeError, KeyError, TypeError):
+            raise Sorry(f'{batch}:{number}: each line must be a JSON object with "id" and "question".') from None
+
+
+def ask(options: argparse.Namespace, settings: Settings) -> int:
+    """One answer with its sources."""
+    with _opened(settings) as holdfast:
+        card = holdfast.answer(_who(holdfast, options.person), options.question)
+        _show_card(options, card)
+    return 0
+
+
+def _who(holdfast: Holdfast, named: str | None) -> str:
+    """The person asked for, or whoever comes first in the practice file."""
+    from bot import people
+
+    if named is None:
+        return next(iter(holdfast.practice.people))
+    person = people.find(holdfast.practice, named)
+    if person is None:
+        known = ", ".join(holdfast.practice.people)
+        raise Sorry(f"Nobody in the practice file is called {named!r}; it has {known}.")
+    return person.id
+
+
+def sweep(options: argparse.Namespace, settings: Settings) -> int:
+    """One sweep."""
+    now = _instant(options.now) if options.now else datetime.now(UTC)
+    with _opened(settings) as holdfast:
+        done = holdfast.tick(now)
+    facts = {
+        "now": now.isoformat(), "pulled": done.pulled, "found": done.found, "opened": done.opened, "closed": done.closed,
+        "advanced": done.advanced, "sent": done.sent, "undelivered": done.undelivered, "stale": done.stale,
+        "problems": done.problems,
+    }  # fmt: skip
+    text = [
+        f"{name}: {value if not isinstance(value, dict) else sum(value.values())}" for name, value in facts.items() if value
+    ]
+    _say(options, facts, "\n".join(text))
+    return 0
+
+
+def digest(options: argparse.Namespace, settings: Settings) -> int:
+    """The stand-up of every site, or of one; sent to nobody."""
+    with _opened(settings) as holdfast:
+        sites = list(holdfast.practice.sites)
+        if options.site and options.site not in sites:
+            raise Sorry(f"There is no site {options.site!r}; there are {', '.join(sites)}.")
+        for site in [options.site] if options.site else sites:
+            _show_card(options, holdfast.standup([site]))
+    return 0
+
+
+def feed(options: argparse.Namespace, settings: Settings) -> int:
+    """What one connector reads from one source; touches no state."""
+    from zoneinfo import ZoneInfo
+
+    import connectors
+
+    given: dict[str, object] = {"path": str(Path(options.path).absolute())}
+    if options.map:
+        given["map"] = str(Path(options.map).absolute())
+    if not Path(options.path).exists():
+        raise Sorry(f"{options.path} does not exist.")
+    for line in connectors.describe(options.connector, given, home=settings.home, zone=ZoneInfo(options.zone), site="here"):
+        _say(options, line, " ".join(f"{k}={v}" for k, v in line.items() if v not in ("", None, {}, [])))
+    return 0
+
+
+def evidence(options: argparse.Namespace, settings: Settings) -> int:
+    """The ledger: verify it, export it, show it."""
+    from bot import evidence as ledger
+    from bot.records import read
+
+    with _holdfast(settings) as holdfast, read(holdfast.engine) as session:
+        if options.what == "export":
+            ledger.export(session, sys.stdout)
+            return 0
+        if options.what == "show":
+            for entry in ledger.read(session, item=options.ref or "", limit=options.last):
+                event = entry.event
+                text = f"{entry.link.seq:>6} {event.at:%Y-%m-%d %H:%M} {event.what} {event.item} {event.actor}"
+                _say(options, {"seq": entry.link.seq, "hash": entry.link.hash, **_plain(event)}, text)
+            return 0
+        verdict = ledger.verify(session)
+    head = verdict.head.hash if verdict.head else ""
+    why = str(verdict.first_bad) if verdict.first_bad else ""
+    if not why and verdict.triggers_missing:
+        why = f"the guards {', '.join(verdict.triggers_missing)} are missing"
+    facts = {"ok": verdict.ok, "rows": verdict.length, "head": head, "erased": verdict.erased, "first_bad": why}
+    _say(options, facts, f"OK: {verdict.length} rows, head {head}" if verdict.ok else "")
+    if not verdict.ok:
+        print(f"NOT OK: {why}", file=sys.stderr)
+    return 0 if verdict.ok else 1
+
+
+def backup(options: argparse.Namespace, settings: Settings) -> int:
+    """Everything into one file, while running."""
+    from bot import backup as backups
+
+    with _holdfast(settings) as holdfast:
+        backups.backup(holdfast.engine, holdfast.home, Path(options.file), datetime.now(UTC))
+    print(f"Saved to {options.file}.")
+    return 0
+
+
+def restore(options: argparse.Namespace, settings: Settings) -> int:
+    """A backup back into the home folder; declared in the ledger."""
+    from bot import backup as backups
+
+    backups.restore(Path(options.file), settings.home, settings.database_url, datetime.now(UTC), force=options.force)
+    print(f"Restored {options.file} into {settings.home}.")
+    return 0
+
+
+def check(options: argparse.Namespace, settings: Settings) -> int:
+    """Configuration, people, rules and SOP links: every finding with file and line."""
+    from bot import checks
+
+    with _holdfast(settings) as holdfast:
+        findings = checks.findings(holdfast, datetime.now(UTC))
+    for finding in findings:
+        _say(options, _plain(finding), f"{finding.severity}: {finding}")
+    errors = sum(1 for finding in findings if finding.severity == "error")
+    if not findings:
+        _say(options, {"ok": True}, "Nothing to put right.")
+    return 1 if errors else 0
+
+
+def health(options: argparse.Namespace, settings: Settings) -> int:
+    """Feeds, queue, index, last sweep, undelivered."""
+    with _opened(settings) as holdfast:
+        facts = holdfast.health()
+    _say(options, facts, "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    return 0 if facts["ok"] else 1
+
+
+# --- small things ----------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _holdfast(settings: Settings) -> Iterator[Holdfast]:
+    from bot.app import Holdfast
+
+    with _made(Holdfast(settings)) as holdfast:
+        yield holdfast
+
+
+@contextmanager
+def _opened(settings: Settings) -> Iterator[Holdfast]:
+    """The installation with its practice file read, so that what is wrong with it is said before anything else."""
+    with _holdfast(settings) as holdfast:
+        holdfast.standing()
+        yield holdfast
+
+
+@contextmanager
+def _made(holdfast: Any) -> Iterator[Any]:
+    try:
+        yield holdfast
+    finally:
+        holdfast.close()
+
+
+def _say(options: argparse.Namespace, facts: Mapping[str, Any], text: str, to: TextIO | None = None) -> None:
+    if options.json:
+        print(json.dumps(facts, ensure_ascii=False, default=str), file=to or sys.stdout)
+    elif text:
+        print(text, file=to or sys.stdout)
+
+
+def _show_card(options: argparse.Namespace, card: Any) -> None:
+    if options.json:
+        print(json.dumps({"kind": card.kind, "card": card.as_json()}, ensure_ascii=False))
+        return
+    from bot.platforms.console.printer import Printer
+
+    Printer(sys.stdout).card(card)
+
+
+def _plain(value: Any) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {k: str(v) if isinstance(v, datetime | Path) else v for k, v in asdict(value).items()}
+
+
+def _instant(text: str) -> datetime:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise Sorry(f"--now {text!r} is not an instant: write it like 2026-03-02T09:00:00-05:00.") from None
+    if at.tzinfo is None:
+        raise Sorry(f"--now {text!r} names no zone: write it like 2026-03-02T09:00:00-05:00.")
+    return at.astimezone(UTC)
+
+
+def parser() -> argparse.ArgumentParser:
+    """All commands and their options; docs/commands.md is generated from it."""
+    top = argparse.ArgumentParser(prog="python -m bot", description="Holdfast makes standards hold.")
+    subs = top.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(name: str, run: Command, *, has_json: bool = True) -> argparse.ArgumentParser:
+        text = (run.__doc__ or "").splitlines()[0]
+        sub = subs.add_parser(name, help=text, description=text)
+        sub.set_defaults(run=run, json=False)
+        if has_json:
+            sub.add_argument("--json", action="store_true", help="print JSON lines and nothing else")
+        return sub
+
+    a = command("demo", demo)
+    a.add_argument("--plain", action="store_true", help="in this terminal instead of on a page")
+    command("run", run, has_json=False)
+    command("web", web, has_json=False)
+    command("clock", clock, has_json=False)
+    command("migrate", migrate, has_json=False)
+    a = command("ingest", ingest)
+    a.add_argument("paths", nargs="+", metavar="PATH", help="SOP files or folders")
+    a.add_argument("--publish", action="store_true", help="put them in force, not only in draft")
+    a = command("search", search)
+    a.add_argument("--library", required=True, metavar="DIR", help="the folder of documents")
+    a.add_argument("--batch", required=True, metavar="FILE", help='JSON lines with "id" and "question"')
+    a.add_argument("--k", type=_positive, default=10, help="passages for each question (default 10)")
+    a = command("ask", ask)
+    a.add_argument("question", help="what to look up")
+    a.add_argument(
+        "--as", dest="person", metavar="PERSON", help="who asks: id or name (default: the first of the practice file)"
+    )
+    a = command("sweep", sweep)
+    a.add_argument("--now", metavar="ISO", help="sweep as of this instant, with its zone")
+    a = command("digest", digest)
+    a.add_argument("--site", help="one site only")
+    a.add_argument("--dry-run", action="store_true", help="print only; this command never sends, so it changes nothing")
+    a = command("feed", feed)
+    a.add_argument("connector", metavar="CONNECTOR", help="a connector, e.g. era835 or csv_file")
+    a.add_argument("path", metavar="PATH", help="a file or folder")
+    a.add_argument("--map", metavar="FILE", help="the column map, for csv_file")
+    a.add_argument("--zone", default="UTC", help="zone of local times in the source (default UTC)")
+    a = command("evidence", evidence)
+    a.add_argument("what", choices=("verify", "export", "show"), help="what to do with the ledger")
+    a.add_argument("--ref", help="show: only this item's rows")
+    a.add_argument("--last", type=_positive, default=50, help="show: how many rows (default 50)")
+    a = command("backup", backup, has_json=False)
+    a.add_argument("file", metavar="FILE", help="the file to write")
+    a = command("restore", restore, has_json=False)
+    a.add_argument("file", metavar="FILE", help="a file that backup wrote")
+    a.add_argument("--force", action="store_true", help="replace a database that is newer than the backup")
+    command("check", check)
+    command("health", health)
+    return top
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if not 1 <= number <= 1000:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 1000")
+    return number
+
+
+if __name__ == "__main__":
+    sys.exit(main())
