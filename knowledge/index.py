@@ -128,12 +128,16 @@ class Found:
 
 
 def cuts(sop: Sop) -> Iterator[Cut]:
-    """The passages of an SOP, in order: neighbouring blocks of one step under one heading, a step or two long."""
+    """The passages of an SOP, in order: neighbouring blocks of one step under one heading, a step or two long.
+
+    What to do and the closing lines (Who, Clock, If …) of a step are never in one passage, so that each can be quoted alone.
+    """
+    ends = {step.id: step.end for step in sop.steps}
     held: Block | None = None
     for block in sop.blocks:
         if sop.authored and any(heading.lower() in UNSEARCHED for heading in block.path):
             continue
-        if held and (block.step, block.path) == (held.step, held.path) and block.end - held.start <= PASSAGE_CHARS:
+        if held and _joins(held, block, ends.get(block.step, len(sop.source))):
             held = Block(held.start, block.end, held.path, held.step)
             continue
         if held:
@@ -141,6 +145,12 @@ def cuts(sop: Sop) -> Iterator[Cut]:
         held = block
     if held:
         yield _cut(held)
+
+
+def _joins(held: Block, block: Block, closing: int) -> bool:
+    if (block.step, block.path) != (held.step, held.path) or (held.start < closing <= block.start):
+        return False
+    return block.end - held.start <= PASSAGE_CHARS
 
 
 def _cut(block: Block) -> Cut:

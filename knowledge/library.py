@@ -369,8 +369,8 @@ def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
 def _spans(place: int, found_in: Index, step: LiveStep | None) -> tuple[list[tuple[int, int]], bool]:
     """What to quote for the hit, and whether that is all of it: the step's text, with its closing lines where the hit is there.
 
-    A step that is too long is quoted from its beginning, as far as whole passages go, because nobody should start a procedure at
-    its sixth item; the hit follows as a second piece where the first does not reach it.
+    A step that is too long is quoted from its beginning, as far as whole passages go: nobody should start a procedure at its
+    sixth item. The hit follows as a second piece where the first does not reach it.
     """
     entries = found_in.entries
     hit = entries[place]
@@ -382,7 +382,8 @@ def _spans(place: int, found_in: Index, step: LiveStep | None) -> tuple[list[tup
     if past - step.start <= QUOTE_CHARS:
         return [(step.start, past)], True
     inside = [e.end for e in entries if e.doc == hit.doc and e.step == hit.step and e.end <= step.end]
-    end = max((e for e in inside if e <= step.start + QUOTE_CHARS), default=min(step.end, step.start + QUOTE_CHARS))
+    limit = step.start + QUOTE_CHARS
+    end = step.end if step.end <= limit else max((e for e in inside if e <= limit), default=limit)
     return [(step.start, end), *([(hit.start, hit.end)] if hit.end > end else [])], end == step.end
 
 
