@@ -134,6 +134,11 @@ class Check:
         return (Key("era_control", self.control),) if is_key(self.control) else ()
 
     @property
+    def estimates_only(self) -> bool:
+        """Nothing but pre-determinations, and no money: there is nothing to post."""
+        return bool(self.claims) and not self.paid_cents and all(c.status_code == PREDETERMINATION for c in self.claims)
+
+    @property
     def balanced(self) -> bool | None:
         """BPR02 = sum of CLP04 less sum of PLB; None where an amount could not be read."""
         if not self.sums or self.paid_cents is None:
@@ -507,11 +512,13 @@ def _kind_of(one: x12.TransactionSet) -> str:
 
 
 def _era_batch(remittance: Remittance, as_of: datetime) -> Batch:
-    """One row for each check; the file's problems are here."""
+    """One row for each check that has something to post; the file's problems are here."""
     rows: dict[Key, Row] = {}
     problems = list(remittance.problems)
     for check in remittance.checks:
         where = f"segment {check.segment}"
+        if check.estimates_only:
+            continue
         if not check.keys:
             problems.append(Problem(where, "a payment without any number that could name it: not used"))
             continue
