@@ -72,8 +72,7 @@ class Round:
 def tick(r: Round, now: datetime) -> Swept:
     """One round at `now`: everything that is due is done, or is left as a row for the next one."""
     done = Swept()
-    for feed in r.feeds.values():
-        pull(r, feed, now, done)
+    pull(r, now, done)
     watch_feeds(r, now, done)
     expect(r, now)
     judge(r, now, done)
@@ -88,23 +87,30 @@ def tick(r: Round, now: datetime) -> Swept:
 # --- pull ------------------------------------------------------------------------------------------------------------------
 
 
-def pull(r: Round, feed: FeedConfig, now: datetime, done: Swept) -> None:
-    """Read what is new in one feed, file by file; one file is one transaction. A feed that cannot be read says so and stays."""
+def pull(r: Round, now: datetime, done: Swept) -> None:
+    """Read what is new in every feed."""
     with read(r.engine) as session:
-        row = session.get(Feed, feed.id)
-        cursor = row.cursor if row else None
+        rows = {row.id: row for row in session.scalars(select(Feed).where(col(Feed.id).in_(list(r.feeds))))}
+    for feed in r.feeds.values():
+        _pull(r, feed, rows.get(feed.id), now, done)
+
+
+def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swept) -> None:
+    """Read one feed file by file, each in one transaction. A feed that cannot be read says so and stays where it was."""
+    taken = False
     try:
-        for batch in r.connect(feed).fetch(cursor):
+        for batch in r.connect(feed).fetch(row.cursor if row else None):
             _take(r, feed, batch, now, done)
+            taken = True
     except ConnectorError as bad:
         done.problems.append(f"{feed.id}: {bad}")
-        _note_problem(r, feed, str(bad), now)
+        if row is None or row.problem != str(bad)[:500]:
+            _note_problem(r, feed, str(bad), now)
         return
-    with write(r.engine) as session:
-        items.end_first_pull(session, feed)
-        known = session.get(Feed, feed.id)
-        if known is not None and known.problem:
-            known.problem = ""
+    if taken or (row is not None and row.problem):
+        with write(r.engine) as session:
+            items.end_first_pull(session, feed)
+            session.get_one(Feed, feed.id).problem = ""
 
 
 def _take(r: Round, feed: FeedConfig, batch: Batch, now: datetime, done: Swept) -> None:
