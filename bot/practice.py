@@ -521,7 +521,7 @@ def _warn_site(practice: Practice, site: str, notes: _Notes) -> None:
     held = {post.role for person in practice.people.values() for post in person.posts if post.site in (site, EVERYWHERE)}
     for role in sorted(held):
         for rung in practice.roles[role].ladder:
-            if rung.role not in held and rung.role != MANAGER:
+            if rung.role not in held and rung.role not in (MANAGER, *IN_CHARGE):  # those have others in line
                 what = f"Nobody is {rung.role} at {site}, the next after {role}: what is not answered there goes on up."
                 notes.wrong(("sites", site), what, "warning")
     manager = practice.people[practice.managers[site]]
@@ -674,7 +674,8 @@ def _unknown(kind: str, name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.strip().lower().replace(" ", "_"), known, n=1)
     if near:
         return f"There is no {kind} {name!r}: did you mean {near[0]}?"
-    return f"There is no {kind} {name!r}: there {'is' if len(known) == 1 else 'are'} {', '.join(known) or 'none yet'}."
+    choice = f": there {'is' if len(known) == 1 else 'are'} {', '.join(known)}" if 0 < len(known) <= 12 else ""
+    return f"There is no {kind} {name!r}{choice}."
 
 
 def _place(where: _Path) -> str:
