@@ -473,8 +473,9 @@ def _closed_circles(people: Mapping[str, Person]) -> list[list[str]]:
     circles: list[list[str]] = []
     for id in people:
         group = reach[id]
-        is_closed = id in group and all(reach[other] == group for other in group)
-        if is_closed and not any(id in circle for circle in circles):
+        if any(id in circle for circle in circles):
+            continue
+        if id in group and all(reach[other] == group for other in group):
             circles.append([id, *(other for other in group if other != id)])
     return circles
 
