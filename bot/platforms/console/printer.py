@@ -51,10 +51,14 @@ class Printer:
         self._screen.print(_words(f"You are {me.name}, {', '.join(me.roles).lower()} at {me.site} ({duty})."))
 
     def card(self, to: PersonView, card: Card) -> None:
+        self.show(card, f" · to {clean(to.name)}")
+
+    def show(self, card: Card, to: str = "") -> None:
+        """One card, for whoever is at this terminal."""
         if card.kind == "reply" and not (card.ref or card.facts or card.buttons or card.sources):
             self._screen.print(_words(card.text or card.title, "italic"))
             return
-        head = Text(f"{KINDS[card.kind]} · to {clean(to.name)}" + (f" · {card.ref}" if card.ref else ""), style="cyan")
+        head = Text(f"{KINDS[card.kind]}{to}" + (f" · {card.ref}" if card.ref else ""), style="cyan")
         self._screen.print()
         self._screen.print(Rule(head, align="left", style="dim", characters="─"))
         self._screen.print(_words(card.title, "bold"))
