@@ -21,6 +21,7 @@ from bot.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
     from bot.app import Holdfast
+    from knowledge.library import FileReport
 
 Command = Callable[[argparse.Namespace, Settings], int]
 
@@ -198,8 +199,17 @@ def ingest(options: argparse.Namespace, settings: Settings) -> int:
     with _holdfast(settings) as holdfast:
         report = holdfast.ingest([Path(p) for p in options.paths], publish=options.publish)
     for file in report.files:
-        _say(options, _plain(file), "\n".join(file.lines()))
+        _say(options, _plain(file), _told(file))
     return 0 if report.ok else 1
+
+
+def _told(file: FileReport) -> str:
+    """What became of one file, for a person."""
+    kept = f"{file.path}: {file.outcome}"
+    if file.sop:
+        kept += f" as {file.sop} version {file.version}, {file.steps} steps, {file.words} words"
+    gone = [f"  step {step} is gone; what names it has lost its step" for step in file.removed]
+    return "\n".join([kept, *(f"  {finding}" for finding in (*file.problems, *file.lost, *file.notes)), *gone])
 
 
 def search(options: argparse.Namespace, settings: Settings) -> int:
@@ -301,7 +311,7 @@ def evidence(options: argparse.Namespace, settings: Settings) -> int:
             ledger.export(session, sys.stdout)
             return 0
         if options.what == "show":
-            for entry in ledger.read(session, item=options.ref or "", limit=options.last):
+            for entry in ledger.read(session, item=options.ref or "")[-options.last :]:
                 event = entry.event
                 text = f"{entry.link.seq:>6} {event.at:%Y-%m-%d %H:%M} {event.what} {event.item} {event.actor}"
                 _say(options, {"seq": entry.link.seq, "hash": entry.link.hash, **_plain(event)}, text)
@@ -323,7 +333,7 @@ def backup(options: argparse.Namespace, settings: Settings) -> int:
     from bot import backup as backups
 
     with _holdfast(settings) as holdfast:
-        backups.backup(holdfast.engine, holdfast.home, Path(options.file), datetime.now(UTC))
+        backups.backup(holdfast.engine, holdfast.home, Path(options.file), now=datetime.now(UTC))
     print(f"Saved to {options.file}.")
     return 0
 
@@ -332,17 +342,15 @@ def restore(options: argparse.Namespace, settings: Settings) -> int:
     """A backup back into the home folder; declared in the ledger."""
     from bot import backup as backups
 
-    backups.restore(Path(options.file), settings.home, settings.database_url, datetime.now(UTC), force=options.force)
+    backups.restore(Path(options.file), settings.home, settings.database_url, now=datetime.now(UTC), force=options.force)
     print(f"Restored {options.file} into {settings.home}.")
     return 0
 
 
 def check(options: argparse.Namespace, settings: Settings) -> int:
     """Configuration, people, rules and SOP links: every finding with file and line."""
-    from bot import checks
-
     with _holdfast(settings) as holdfast:
-        findings = checks.findings(holdfast, datetime.now(UTC))
+        findings = holdfast.check()
     for finding in findings:
         _say(options, _plain(finding), f"{finding.severity}: {finding}")
     errors = sum(1 for finding in findings if finding.severity == "error")
@@ -399,7 +407,7 @@ def _show_card(options: argparse.Namespace, card: Any) -> None:
         return
     from bot.platforms.console.printer import Printer
 
-    Printer(sys.stdout).card(card)
+    Printer(sys.stdout, prompting=False).show(card)
 
 
 def _plain(value: Any) -> dict[str, Any]:

@@ -33,11 +33,11 @@ from bot.migrations import migrate
 from bot.nudges import House
 from bot.platforms.console import Console, Message
 from bot.platforms.console.desk import FeedView, Look, NoticeCode, PersonView, Reason, Status, TrailRow
-from bot.practice import Person, Practice, load_practice, load_roles
-from bot.records import LedgerRow, Mark, open_engine, read, write
+from bot.practice import Finding, Person, Practice, PracticeError, load_practice, load_roles
+from bot.records import Delivery, Feed, Intake, Mark, open_engine, read, write
 from bot.rules import Anchor, Loaded, Refused
 from bot.settings import Settings
-from connectors import Connector
+from connectors import Connector, ConnectorError
 from knowledge.library import Library, LiveStep, Report
 
 log = logging.getLogger(__name__)
@@ -128,7 +128,7 @@ class Holdfast:
     def feeds(self) -> Mapping[str, FeedConfig]:
         return self.standing().feeds
 
-    @property
+    @cached_property
     def practice_name(self) -> str:
         return self.practice.name
 
@@ -352,15 +352,77 @@ class Holdfast:
         practice = self.practice
         return [p.name for p in practice.people.values()] + [s.name for s in practice.sites.values()]
 
+    # --- looking after it ----------------------------------------------------------------------------------------------
+
+    def check(self) -> list[Finding]:
+        """What is wrong or probably not meant in files, people, feeds, rules and SOP links, with file and line."""
+        now = self.now()
+        try:
+            practice = load_practice(self.home / "practice.toml", load_roles())
+        except PracticeError as bad:
+            return list(bad.findings)
+        found = [*practice.warnings, *people.check_staffing(practice, now)]
+        try:
+            feeds = items.load_feeds(self.home / "feeds.toml", practice.sites)
+        except items.FeedsError as bad:
+            return found + [Finding(f.file, f.line, f.what) for f in bad.findings]
+        found += [finding for feed in feeds.values() if (finding := self._check_feed(practice, feed))]
+        loaded, refused = self._rules()
+        found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]
+        found += self._check_steps(practice, now)
+        for rule in loaded.values():
+            for site in practice.sites.values():
+                if not people.holders(practice, rule.anchor.role, site.id, now.astimezone(site.zone).date()):
+                    title = practice.roles[rule.anchor.role].title if rule.anchor.role in practice.roles else rule.anchor.role
+                    what = (
+                        f"Nobody at {site.id} holds {title}, so what the rule {rule.rule.id} finds there goes to the manager."
+                    )
+                    found.append(practice.finding(("sites", site.id), what, "warning"))
+        return found
+
+    def _check_feed(self, practice: Practice, feed: FeedConfig) -> Finding | None:
+        zone = practice.sites[feed.site].zone
+        try:
+            connectors.connect(feed.connector, feed.options, home=self.home, zone=zone, site=feed.site)
+        except ConnectorError as bad:
+            return Finding("feeds.toml", feed.line, f"feed {feed.id}: {bad}")
+        return None
+
+    def _check_steps(self, practice: Practice, now: datetime) -> Iterator[Finding]:
+        for step in self.library.steps(now):
+            if step.role and step.role not in practice.roles:
+                known = ", ".join(sorted(practice.roles))
+                yield Finding(f"SOP {step.sop}", 0, f"step {step.step} names the role {step.role!r}; the roles are {known}.")
+
+    def health(self) -> dict[str, Any]:
+        """Feeds, queue, index, last sweep, undelivered; `ok` is False where somebody should look."""
+        now = self.now()
+        status = self.status()
+        with read(self.engine) as session:
+            waiting = session.scalar(select(func.count()).select_from(Delivery).where(col(Delivery.ended_at).is_(None)))
+            aside = session.execute(
+                select(col(Intake.feed), col(Intake.name), col(Intake.detail)).where(col(Intake.outcome) == "quarantined")
+            ).all()
+            problems = {f.id: f.problem for f in session.scalars(select(Feed)) if f.problem}
+        stale = [feed.name for feed in status.feeds if feed.stale]
+        refused = [each.why for each in self.standing().refused]
+        return {
+            "ok": not (stale or problems or refused or status.undelivered),
+            "now": now.isoformat(),
+            "last_sweep": status.swept_at.isoformat() if status.swept_at else "never",
+            "feeds": {feed.name: feed.as_of.isoformat() if feed.as_of else "nothing yet" for feed in status.feeds},
+            "stale": stale,
+            "problems": problems,
+            "set_aside": [f"{feed}: {name}: {why}" for feed, name, why in aside],
+            "rules_refused": refused,
+            "queue": int(waiting or 0),
+            "undelivered": status.undelivered,
+            "library": status.library,
+            "ledger": status.ledger,
+            "head": status.head,
+        }
+
     # --- running ---------------------------------------------------------------------------------------------------------
-
-    def verify(self) -> evidence.Verdict:
-        with read(self.engine) as session:
-            return evidence.verify(session)
-
-    def ledger_length(self) -> int:
-        with read(self.engine) as session:
-            return int(session.scalar(select(func.count()).select_from(LedgerRow)) or 0)
 
     def close(self) -> None:
         if "engine" in self.__dict__:

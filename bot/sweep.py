@@ -107,7 +107,7 @@ def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swe
         if row is None or row.problem != str(bad)[:500]:
             _note_problem(r, feed, str(bad), now)
         return
-    if taken or (row is not None and row.problem):
+    if taken or (row is not None and (row.problem or (row.as_of and row.first_as_of is None))):
         with write(r.engine) as session:
             items.end_first_pull(session, feed)
             session.get_one(Feed, feed.id).problem = ""
