@@ -249,18 +249,21 @@ class Dialect:
     instant: str
     day: str
     money: Callable[[int], str]
+    title: str
     columns: Mapping[str, str]
     words: Mapping[str, str]
 
-    def write(self, rows: Iterable[Cells], columns: Iterable[str], file: Path) -> None:
-        names = list(columns)
+    def write(self, rows: Iterable[Cells], columns: Iterable[str], folder: Path, at: datetime) -> None:
+        """One report as this software writes it: a line on what was run when, as most print, then the table."""
+        names, title = list(columns), folder.name.partition("-")[2]
         text = io.StringIO()
         writer = csv.writer(text, delimiter=self.delimiter, lineterminator="\r\n")
+        writer.writerow([self.title.format(title=title), f"Run {at.strftime(self.instant)}"])
         writer.writerow([self.columns.get(name, name) for name in names])
         for row in rows:
             writer.writerow([row[name] for name in names])
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_bytes(text.getvalue().encode(self.encoding))
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{title}_{_stamp(at)}.csv").write_bytes(text.getvalue().encode(self.encoding))
 
 
 _CLAIM = (
@@ -278,6 +281,7 @@ DIALECTS = {
         instant="%m/%d/%Y %I:%M %p",
         day="%m/%d/%Y",
         money=lambda cents: f"{cents / 100:.2f}",
+        title="Harbor {title} report",
         columns={},
         words={
             "unsent": "Ready to send",
@@ -296,6 +300,7 @@ DIALECTS = {
         instant="%Y-%m-%d %H:%M",
         day="%Y-%m-%d",
         money=lambda cents: f"${cents / 100:,.2f}",
+        title="Pine – {title}",
         columns={
             "Claim #": "Claim No.",
             "Status": "State",
@@ -475,9 +480,9 @@ def _write_reports(story: Story, site: Site, to: Path) -> None:
         rows = [row for row in claims if row]
         if site.id == "harbor" and at == when("02-24T07:00"):
             _spoil(rows)
-        d.write(rows, _CLAIM, to / f"{site.id}-claims" / f"claims_{_stamp(at)}.csv")
+        d.write(rows, _CLAIM, to / f"{site.id}-claims", at)
         plans = [plan_cells(p, at, d) for p in story.plans if p.site is site]
-        d.write([row for row in plans if row], _PLAN, to / f"{site.id}-plans" / f"plans_{_stamp(at)}.csv")
+        d.write([row for row in plans if row], _PLAN, to / f"{site.id}-plans", at)
 
 
 def _spoil(rows: list[Cells]) -> None:
@@ -505,7 +510,7 @@ def _write_postings(story: Story, site: Site, to: Path) -> None:
             {"Trace #": e.trace, "Posted": _instant(e.posted, d), "Amount posted": d.money(e.paid), "Office": site.name}
             for e in sorted(new, key=lambda e: e.posted or at)
         ]
-        d.write(rows, _POSTING, to / f"{site.id}-postings" / f"postings_{_stamp(at)}.csv")
+        d.write(rows, _POSTING, to / f"{site.id}-postings", at)
 
 
 def _write_spores(story: Story, site: Site, to: Path) -> None:
@@ -522,7 +527,7 @@ def _write_spores(story: Story, site: Site, to: Path) -> None:
             for read in [tested + timedelta(days=1)]
             if sterilizer[0] == site.name[0] and logged <= at
         ]
-        d.write(rows, _SPORE, to / f"{site.id}-spore" / f"spore_{_stamp(at)}.csv")
+        d.write(rows, _SPORE, to / f"{site.id}-spore", at)
 
 
 def _stamp(at: datetime) -> str:
