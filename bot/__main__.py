@@ -69,9 +69,11 @@ def _sentence(bad: Exception) -> str | None:
 
 
 def _log(settings: Settings) -> None:
+    """Ours at the level asked for, other people's only from warnings on, all to stderr."""
     logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for noisy in ("apscheduler", "alembic", "uvicorn", "httpx", "bm25s"):
-        logging.getLogger(noisy).setLevel(logging.WARNING)
+    ours = ("bot", "knowledge", "connectors", "holdfast")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.split(".")[0] in ours)
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------------

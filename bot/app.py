@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy import Engine, func, select
-from sqlmodel import Session
+from sqlmodel import Session, col
 
 import connectors
 from bot import assistant, cards, digest, evidence, figures, items, people, rules, sweep
@@ -128,7 +128,7 @@ class Holdfast:
     def feeds(self) -> Mapping[str, FeedConfig]:
         return self.standing().feeds
 
-    @cached_property
+    @property
     def practice_name(self) -> str:
         return self.practice.name
 

@@ -16,6 +16,7 @@ from bot.hours import (
     NeverOpen,
     Site,
     Span,
+    Windows,
     is_open,
     local_day,
     midnight,
@@ -123,7 +124,8 @@ def on_duty(practice: Practice, role: str, site: str, at: datetime) -> Duty | No
 
     role      a role id, or "manager" for the site's manager
     returns   a holder within their hours there (the site's own before those of every site); else the holders' cover, in order,
-              then the cover's cover. A cover acts only within their own hours
+              then the cover's cover. A cover acts only within their own hours, and for somebody who is merely off shift only
+            while the site is open: what comes up in the evening waits for the morning's own people
     """
     if site not in practice.sites:
         return None
@@ -133,8 +135,10 @@ def on_duty(practice: Practice, role: str, site: str, at: datetime) -> Duty | No
         if _is_in(person.shifts.get(site, ()), at):
             return Duty(person, None, "holder")
     for cover, absent in _covers(practice, here or _leavers(practice, role, site, day)):
-        if _is_in(cover.own_hours, at):
-            return Duty(cover, absent, _absence(absent, day))
+        why = _absence(absent, day)
+        is_evening = why == "off_shift" and not is_open(practice.sites[site], at)
+        if _is_in(cover.own_hours, at) and not is_evening:
+            return Duty(cover, absent, why)
     return None
 
 
@@ -402,9 +406,10 @@ def _next_change(site: Site, people: Iterable[Person], at: datetime) -> datetime
     """The next instant after `at` at which one of these people comes in, or their role or time here begins or ends."""
     moments = []
     for person in people:
-        for shift in person.own_hours:
+        every: list[Windows] = [*person.own_hours, site]
+        for windows in every:
             try:
-                moments.append(next(start for start, _ in spans_from(shift, at) if start > at))
+                moments.append(next(start for start, _ in spans_from(windows, at) if start > at))
             except NeverOpen:
                 continue
         firsts = [person.starts, *(post.starts for post in person.posts)]

@@ -114,8 +114,10 @@ class Status:
 class Desk(Protocol):
     """The practice as one person at a screen sees it."""
 
-    practice_name: str
     can_skip: bool
+
+    @property
+    def practice_name(self) -> str: ...
 
     def now(self) -> datetime:
         """Aware UTC: the demo's clock, or the real one."""
