@@ -92,6 +92,7 @@ def serve(desk: Desk, host: str, port: int, token: str, ready: Callable[[str], N
             lifespan="off",
             ws="none",
             log_config=None,
+            log_level="warning",
             access_log=False,  # it would write the token into a log
             server_header=False,
             timeout_graceful_shutdown=1,
