@@ -31,6 +31,8 @@ BEGIN
   WHERE NEW.seq IS NOT (SELECT COALESCE(MAX(seq), 0) + 1 FROM ledger WHERE chain = NEW.chain)
      OR NEW.prev_hash IS NOT COALESCE(
           (SELECT hash FROM ledger WHERE chain = NEW.chain ORDER BY seq DESC LIMIT 1), 'holdfast/genesis/1/' || NEW.chain);
+  SELECT RAISE(ABORT, 'the content of a leaf belongs to one link')
+  WHERE EXISTS (SELECT 1 FROM ledger WHERE leaf = NEW.leaf);
   SELECT RAISE(ABORT, 'a link needs its content first')
   WHERE NOT EXISTS (SELECT 1 FROM ledger_body WHERE leaf = NEW.leaf);
 END""",
