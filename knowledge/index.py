@@ -19,7 +19,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from knowledge.sops import Block, Sop, SopText
+from knowledge import sops
+from knowledge.sops import NO_TEXT, Block, Sop, SopText
 from knowledge.tables import Cut
 
 if TYPE_CHECKING:
@@ -89,14 +90,14 @@ class Signals:
 
     evidence   its score, counted in words that only one passage of the library has
     coverage   share of the question's weight (rare words weigh more) that it and its surroundings hold
-    focus      the same for the passage alone
+    named      the same for its title and heading
     known      share of the question's weight that any passage the asker may read holds
     matched    how many of the question's words it holds
     """
 
     evidence: float = 0.0
     coverage: float = 0.0
-    focus: float = 0.0
+    named: float = 0.0
     known: float = 0.0
     matched: int = 0
     asked: int = 0
@@ -109,8 +110,8 @@ class Signals:
         """
         if not self.asked:
             return float("-inf")
-        length = math.log1p(self.asked)
-        return 1.81 * math.log(self.evidence + 0.05) + 2.6 * self.coverage + 2.14 * self.known + 2.74 * length - 6.98
+        met = 1.69 * math.log(self.evidence + 0.05) + 2.26 * self.coverage + 2.1 * self.named + 1.89 * self.known
+        return met + 3.04 * math.log1p(self.asked) - 7.7
 
     @property
     def off_topic(self) -> bool:
@@ -154,13 +155,13 @@ def _joins(held: Block, block: Block, closing: int) -> bool:
 
 
 def _cut(block: Block) -> Cut:
-    return Cut(block.step, block.path[-1] if block.path else SopText(""), block.start, block.end)
+    return Cut(block.step, block.path[-1] if block.path else NO_TEXT, block.start, block.end)
 
 
-def standing(step: str, heading: str) -> float:
+def standing(step: str, heading: str, text: str) -> float:
     """What a passage of an SOP in our format is worth as an answer: a step says what to do, a preface only names the topic."""
     if step:
-        return 1.2
+        return 1.0 if sops.closes(text) else 1.2
     return 0.8 if heading.lower() in PREFACE else 1.0
 
 
@@ -192,6 +193,7 @@ def everything(entries: Sequence[Entry]) -> Mask:
 _WORD = re.compile(r"[a-z0-9]+")
 _ENTITY = re.compile(r"&#?\w{2,8};")
 _CONTRACTED = re.compile(r"(?:n't|'(?:s|ll|d|ve|re|m))\b")
+_LETTER = re.compile(r"\b([a-z])-([a-z])")  # x-ray, e-mail
 _BRITISH = re.compile(r"is(e|ed|es|er|ers|ing|ation|ations|able)$")
 _MAX_TERMS = 120
 _local = threading.local()
@@ -200,9 +202,10 @@ _local = threading.local()
 def terms(text: str) -> list[str]:
     """The stems of the words that carry meaning, in order, in one spelling (`sterilise` is `sterilize`)."""
     plain = _CONTRACTED.sub("", _ENTITY.sub(" ", text.lower().replace("’", "'"))).replace("'", "")
-    empty = _words()["empty"]
+    plain = _LETTER.sub(r"\1\2", plain)
+    empty = _words().empty
     words = [_BRITISH.sub(r"iz\1", word) if len(word) > 6 else word for word in _WORD.findall(plain) if word not in empty]
-    words = [word.replace("colour", "color").replace("metre", "meter") for word in words]
+    words = [_words().forms.get(word, word).replace("colour", "color").replace("metre", "meter") for word in words]
     return list(_stemmer().stemWords(words))
 
 
@@ -215,18 +218,26 @@ def _stemmer() -> Any:
     return _local.stemmer
 
 
+@dataclass(frozen=True)
+class _Words:
+    """knowledge/glossary.toml: words for one thing, words that say nothing about a topic, irregular forms and their base."""
+
+    same: tuple[tuple[str, ...], ...]
+    empty: frozenset[str]
+    forms: Mapping[str, str]
+
+
 @cache
-def _words() -> Mapping[str, frozenset[Any]]:
-    """knowledge/glossary.toml: `same`, groups of words for one thing; `empty`, words that say nothing about a topic."""
+def _words() -> _Words:
     data = tomllib.loads((files("knowledge") / "glossary.toml").read_text("utf-8"))
-    return {"empty": frozenset(data["empty"]), "same": frozenset(map(tuple, data["same"]))}
+    return _Words(tuple(map(tuple, data["same"])), frozenset(data["empty"]), data["forms"])
 
 
 @cache
 def _glossary() -> Mapping[str, frozenset[str]]:
     """Stem -> the stems that staff use for the same thing."""
     same: dict[str, set[str]] = {}
-    for group in _words()["same"]:
+    for group in _words().same:
         stems = {stem for word in group for stem in terms(word)}
         for stem in stems:
             same.setdefault(stem, set()).update(stems - {stem})
@@ -274,6 +285,7 @@ class Lexical:
 
         heads = [terms(f"{entry.title}\n{entry.heading}\n{entry.heading}") for entry in entries]  # a heading weighs twice
         bodies = [terms(entry.text) for entry in entries]
+        self.heads = [frozenset(head) for head in heads]
         self.words = [frozenset(head) | frozenset(body) for head, body in zip(heads, bodies, strict=True)]
         docs = {doc: n for n, doc in enumerate(dict.fromkeys(entry.doc for entry in entries))}
         self._doc_of = np.array([docs[entry.doc] for entry in entries], dtype=np.int64)
@@ -393,7 +405,8 @@ class Index:
         grown = True
         while grown:
             grown = False
-            for start, end in ((first, last + 1), (first - 1, last)):
+            for more, less in ((1, 0), (0, 1)):
+                start, end = first - less, last + more
                 inside = start >= 0 and end < len(self.entries)
                 if inside and self._together(place, start, end, bound) and self._size(start, end, chars) <= (chars or words):
                     first, last, grown = start, end, True
@@ -423,7 +436,7 @@ class Index:
         return Signals(
             evidence=best.raw[lexical.name] / lexical.weight(""),
             coverage=sum(weights[word] * lexical.holds(wide, word) for word in asked) / total,
-            focus=sum(weights[word] * lexical.holds(lexical.words[best.place], word) for word in asked) / total,
+            named=sum(weights[word] * lexical.holds(lexical.heads[best.place], word) for word in asked) / total,
             known=sum(weights[word] * lexical.known(word, mask) for word in asked) / total,
             matched=sum(1 for word in asked if lexical.holds(wide, word)),
             asked=len(asked),

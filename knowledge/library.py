@@ -22,12 +22,14 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
 from knowledge import documents, index, sops, tables
-from knowledge.index import Entry, Index, NoPrincipal, Principal
-from knowledge.sops import Branch, Finding, Sop, SopError, SopText
+from knowledge.index import Entry, Hit, Index, NoPrincipal, Principal
+from knowledge.sops import NO_TEXT, Branch, Finding, Sop, SopError, SopText
 
 __all__ = [
     "Answer",
     "FileReport",
+    "Health",
+    "Hit",
     "Library",
     "LiveStep",
     "NoPrincipal",
@@ -178,6 +180,18 @@ class Report:
         return bool(self.files) and all(file.outcome != "refused" for file in self.files)
 
 
+@dataclass(frozen=True)
+class Health:
+    """The library in figures. `halves` are the ways of searching that answer now; `overdue` the SOPs past their review date."""
+
+    generation: int
+    sops: int
+    steps: int
+    passages: int
+    halves: tuple[str, ...]
+    overdue: tuple[str, ...]
+
+
 @dataclass
 class _Shelf:
     """What this process keeps of one generation of the library."""
@@ -246,6 +260,18 @@ class Library:
         nearest = () if off_topic else tuple(quotes[0] for quotes in sources)
         return Refusal(titles, len(titles), nearest[0].owner if nearest else "", nearest, off_topic)
 
+    def find(self, question: str, asker: Principal, at: datetime, k: int = 10) -> tuple[Hit, ...]:
+        """The passages in force at `at` that this person may read and that meet the question best, best first.
+
+        An entry's `doc` is `sop@version`.
+
+        raises NoPrincipal   as `ask`
+        """
+        with self._read() as session:
+            shelf = self._shelf(session)
+            found_in = self._index(session, shelf, shelf.in_force(at))
+        return found_in.search(question[:MAX_QUESTION], index.permitted(found_in.entries, asker), k).hits
+
     def steps(self, at: datetime | None = None) -> tuple[LiveStep, ...]:
         """Every step in force, by SOP and in the SOP's order."""
         with self._read() as session:
@@ -261,6 +287,17 @@ class Library:
         """A number that rises with every change of the published library."""
         with self._read() as session:
             return tables.generation(session)
+
+    def health(self, at: datetime) -> Health:
+        """How large the library is, whether its index can be built, and what is past its review date."""
+        with self._read() as session:
+            shelf = self._shelf(session)
+            current = shelf.in_force(at)
+            passages = len(self._index(session, shelf, current).entries)
+            steps = sum(len(self._steps(session, shelf, edition)) for edition in current)
+        today = at.astimezone(UTC).date()
+        overdue = tuple(e.sop for e in current if e.review_by and e.review_by < today)
+        return Health(shelf.generation, len(current), steps, passages, ("bm25",), overdue)
 
     def _shelf(self, session: Session) -> _Shelf:
         """This generation's shelf; a new one when another process or this one has changed the library."""
@@ -291,12 +328,12 @@ class Library:
             return shelf.indexes[key]
 
     def _quotes(
-        self, session: Session, shelf: _Shelf, found_in: Index, hit: index.Hit, edition: tables.Edition, at: datetime
+        self, session: Session, shelf: _Shelf, found_in: Index, hit: Hit, edition: tables.Edition, at: datetime
     ) -> list[Quote]:
         """The whole step around the hit, or its beginning and the hit; where there is no step, what stands around the hit."""
         key = (edition.sop, edition.version)
         if key not in shelf.sources:
-            shelf.sources[key] = tables.source(session, *key) or SopText("")
+            shelf.sources[key] = tables.source(session, *key) or NO_TEXT
         step = self._steps(session, shelf, edition).get(hit.entry.step)
         spans, whole = _spans(hit.place, found_in, step if edition.authored else None)
         return [
@@ -362,7 +399,7 @@ def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
         end=row.span_end,
         roles=frozenset(row.roles),
         sites=frozenset(row.sites),
-        standing=index.standing(row.step, row.heading) if edition.authored else 1.0,
+        standing=index.standing(row.step, row.heading, row.text) if edition.authored else 1.0,
     )
 
 
@@ -627,5 +664,5 @@ def _entries(name: str, file: Mapping[str, Any]) -> Iterator[Entry]:
     source = tables.text(file["source"])
     for step, heading, start, end in file["pieces"]:
         text = sops.excerpt(source, start, end)
-        worth = index.standing(step, heading) if file["authored"] else 1.0
+        worth = index.standing(step, heading, text) if file["authored"] else 1.0
         yield Entry(name, tables.text(file["title"]), tables.text(heading), step, text, start, end, standing=worth)

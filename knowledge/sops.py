@@ -48,6 +48,9 @@ class SopText(str):
     __slots__ = ()
 
 
+NO_TEXT = SopText("")
+
+
 @dataclass(frozen=True, order=True)
 class Finding:
     """One thing wrong or missing: file name, line counted from 1, one sentence."""
@@ -115,7 +118,7 @@ class Section:
 
     @property
     def heading(self) -> SopText:
-        return self.path[-1] if self.path else SopText("")
+        return self.path[-1] if self.path else NO_TEXT
 
 
 @dataclass(frozen=True)
@@ -699,6 +702,11 @@ def _read_label(item: SyntaxTreeNode, label: re.Match[str], labels: dict[str, st
         labels[name] = f"{labels[name]}\n{text}" if name in labels else text
 
 
+def closes(text: str) -> bool:
+    """Is this the beginning of a step's closing lines (Who, Clock, Proof, If, Escalate)?"""
+    return bool(_LABEL.match(text.lstrip("-*+ ")))
+
+
 def _branches(lines: str) -> Iterator[Branch]:
     for line in filter(None, lines.split("\n")):
         if found := _BRANCH.fullmatch(line):
@@ -822,9 +830,9 @@ def _loose_step(body: _Body, heading: str, number: int, start: int, end: int, us
         text=body.cut(start, end),
         role="",
         clock="",
-        proof=SopText(""),
+        proof=NO_TEXT,
         branches=(),
-        escalation=SopText(""),
+        escalation=NO_TEXT,
         line=body.line_at(start),
         start=start,
         end=end,
