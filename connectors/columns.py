@@ -197,9 +197,13 @@ class ColumnMap:
         return site
 
     def _bare(self, cells: Cells, at: Mapping[str, int]) -> bool:
-        """Has the line nothing in its word, date and code columns? Then it is a line of totals, or an imprint."""
-        wordy = [f for f in self.facts if KINDS[self.kind][f.name].type not in ("cents", "count")]
-        return not any(f.column.text(cells, at) for f in wordy)
+        """Has the line nothing in its word, date and code columns? Then it is a line of totals, or an imprint.
+
+        A map without such columns cannot tell: there only a line whose primary key is empty is bare.
+        """
+        wordy = [f.column for f in self.facts if KINDS[self.kind][f.name].type not in ("cents", "count")]
+        telling = wordy or [k.column for k in self.keys if k.name in (self.primary or (self.keys[0].name,))]
+        return not any(column.text(cells, at) for column in telling)
 
 
 def load(path: Path, zone: ZoneInfo) -> ColumnMap:

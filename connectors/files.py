@@ -225,7 +225,7 @@ class _Changing(Exception):
 
 def _wanted(name: str, patterns: Iterable[str]) -> bool:
     small = name.lower()
-    hidden = small.startswith((".", "~")) or small.endswith(_UNFINISHED)
+    hidden = small.startswith((".", "~")) or small.endswith(_UNFINISHED) or small in ("thumbs.db", "desktop.ini")
     return not hidden and any(fnmatchcase(small, p.lower()) for p in patterns)
 
 

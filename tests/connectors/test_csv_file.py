@@ -205,6 +205,14 @@ def test_a_line_without_a_key_between_rows_is_no_footer(tmp_path: Path) -> None:
     assert (batch.problems[0].where, batch.covers) == ("line 3, column Claim", "delta")
 
 
+def test_a_map_of_keys_and_money_only_forgives_no_row_that_has_a_key(tmp_path: Path) -> None:
+    """Lost: the last rejection of a list would vanish because its number has a blank in it."""
+    text = 'kind = "claim"\ncovers = "delta"\n[keys]\nclaim_no = "Claim"\n[facts]\nstatus = { value = "rejected" }\n'
+    batch = fetch(tmp_path, "Claim,Fee\nC-1,5\n,5\nC 2,5\n", text)
+    assert keys(batch) == ["C-1"]
+    assert [p.where for p in batch.problems] == ["line 4, column Claim"]
+
+
 def test_of_two_rows_with_one_key_the_last_holds_and_it_is_said(tmp_path: Path) -> None:
     """Lost: which of two contradicting rows counts would depend on chance."""
     batch = fetch(tmp_path, "Claim,Status\nC-1,Sent\nC-2,Sent\nC-1,Denied\n")
