@@ -14,6 +14,7 @@ import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import cast, get_args
 from zoneinfo import ZoneInfo
@@ -559,6 +560,7 @@ def _moment_of(formats: tuple[str, ...], zone: ZoneInfo) -> Callable[[str], date
     A cell that two formats read differently is in doubt, and so is a day outside 1901 to 2099.
     """
 
+    @lru_cache(maxsize=4096)  # strptime is half of the time of a report, and reports repeat their days
     def read(text: str) -> datetime | None:
         if text.casefold() in _NO_DATE or not text.strip("0/-.: T"):
             return None
