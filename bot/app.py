@@ -263,8 +263,8 @@ class Holdfast:
         if role is None:
             return say("You are {who} at {site}.", who=who, site=site)
         return say(
-            "You are {who}, {role} at {site}. Holdfast watches the practice's own records and speaks up only when work has "
-            "stopped moving. Press a button on a card, ask how something is done, or be another person on the left.",
+            "You are {who}, {role} at {site}. A card below is work that has stopped moving: press a button on it. "
+            "Or ask how something is done, or be another person.",
             who=who,
             role=role,
             site=site,

@@ -187,7 +187,7 @@ class StepQuote:
             version=self.version,
             step=say("{step}", step=self.step),
             quote=say("{text}", text=self.text),
-            title=say("{sop}, step {n}: {title}", sop=self.sop_title, n=self.number, title=self.title),
+            title=say("{sop} v{v}, step {n}: {title}", sop=self.sop_title, v=self.version, n=self.number, title=self.title),
         )
 
 
@@ -316,7 +316,7 @@ def _facts(view: NudgeView) -> Iterable[Fact]:
 def _buttons(view: NudgeView) -> tuple[Button, ...]:
     if view.closed_at or view.state in ("excepted", "held"):
         return ()
-    done = Button("done", view.id, say("Done"), style="plain" if view.state == "said_done" else "primary")
+    done = Button("done", view.id, say("Done"), style="primary" if view.state == "acknowledged" else "plain")
     snooze = Button("snooze", view.id, say("Snooze"), needs="until")
     cannot = Button("cant", view.id, say("Can't"), needs="reason")
     wrong = Button("wrong", view.id, say("Wrong"), needs="reason")

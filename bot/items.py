@@ -245,8 +245,10 @@ def _runs(session: Session, feed: str, kind: str) -> dict[str, list[_Run]]:
 
 def _instants(session: Session, feed: str, kind: str) -> list[datetime]:
     """The instants at which this feed has spoken of this kind, oldest first."""
-    query = select(col(Intake.as_of)).where(col(Intake.feed) == feed, col(Intake.kind) == kind, col(Intake.as_of).is_not(None))
-    return sorted({at for at in session.scalars(query) if at})
+    query = select(col(Intake.as_of)).where(
+        col(Intake.feed) == feed, col(Intake.kind) == kind, col(Intake.outcome) == "applied"
+    )
+    return sorted(set(session.scalars(query)))
 
 
 def _place_all(
@@ -664,7 +666,8 @@ def _feed_row(session: Session, feed: FeedConfig) -> Feed:
 
 
 def _known(session: Session, feed: str, batch: Batch) -> bool:
-    return bool(batch.sha256) and session.get(Intake, (feed, batch.sha256, batch.kind)) is not None
+    """Whether these bytes were read before as of the same instant. The same bytes later are news: nothing has changed."""
+    return bool(batch.sha256) and session.get(Intake, (feed, batch.sha256, batch.kind, batch.as_of)) is not None
 
 
 def _intake(feed: str, batch: Batch, now: datetime) -> Intake:
@@ -674,7 +677,7 @@ def _intake(feed: str, batch: Batch, now: datetime) -> Intake:
         kind=batch.kind,
         name=batch.name,
         at=now,
-        as_of=None if batch.unreadable else batch.as_of,
+        as_of=batch.as_of,
         outcome="quarantined" if batch.unreadable else "applied",
         detail=batch.unreadable or "; ".join(f"{p.where}: {p.what}" for p in batch.problems)[:2000],
         rows=len(batch.rows),
@@ -694,8 +697,10 @@ def quarantine(session: Session, feed: FeedConfig, batch: Batch, now: datetime) 
 def _advance(row: Feed, batch: Batch, now: datetime) -> None:
     row.cursor, row.pulled_at, row.problem = batch.cursor, now, ""
     row.as_of = max(row.as_of, batch.as_of) if row.as_of else batch.as_of
-    words = [w for w in row.kinds.split() if w.rstrip("!") != batch.kind]
-    row.kinds = " ".join(sorted([*words, batch.kind + ("!" if batch.covers == "snapshot" else "")]))
+    before = row.kinds.split()
+    words = [w for w in before if w.rstrip("!") != batch.kind]
+    is_snapshot = batch.covers == "snapshot" or batch.kind + "!" in before  # one report with a bad row does not make it a delta
+    row.kinds = " ".join(sorted([*words, batch.kind + ("!" if is_snapshot else "")]))
 
 
 def _feed(name: str, table: object, line: int, sites: set[str], file: str, findings: list[FeedFinding]) -> FeedConfig | None:

@@ -81,14 +81,14 @@ class Feed(SQLModel, table=True):
 
 
 class Intake(SQLModel, table=True):
-    """One file that was read, by the hash of its bytes: the same bytes are never applied twice."""
+    """One file that was read, by the hash of its bytes: the same bytes as of the same instant are applied once."""
 
     feed: str = Field(primary_key=True)
     sha256: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
+    as_of: datetime = Field(sa_type=Utc, primary_key=True)
     name: str
     at: datetime = Field(sa_type=Utc)
-    as_of: datetime | None = Field(default=None, sa_type=Utc)
     outcome: str
     detail: str = ""
     rows: int = 0

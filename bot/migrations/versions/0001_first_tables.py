@@ -96,13 +96,13 @@ def upgrade() -> None:
         sa.Column("feed", sa.String(), nullable=False),
         sa.Column("sha256", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("as_of", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("detail", sa.String(), nullable=False),
         sa.Column("rows", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("feed", "sha256", "kind"),
+        sa.PrimaryKeyConstraint("feed", "sha256", "kind", "as_of"),
     )
     op.create_table(
         "item",

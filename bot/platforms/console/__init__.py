@@ -7,6 +7,7 @@ answered. The local page (`page`) and the plain terminal (`plain`) show it; `des
 
 from __future__ import annotations
 
+import re
 import threading
 import unicodedata
 from collections.abc import Callable
@@ -135,6 +136,14 @@ class Console:
     def _tell(self) -> None:
         with self._changed:
             self._changed.notify_all()
+
+
+_SOFT = re.compile(r"(?<!\n)\n(?!\n|\s*(?:[-*+]|\d+[.)])\s|\s*\|)")
+
+
+def flowing(text: str) -> str:
+    """A quote as a reader sees it: line breaks that Markdown means as blanks are blanks; lists and paragraphs stay."""
+    return _SOFT.sub(" ", text)
 
 
 def clean(text: str) -> str:

@@ -506,7 +506,13 @@ def _ref(request: Request) -> str:
 def _templates(base: str) -> Environment:
     env = Environment(loader=FileSystemLoader(_HERE / "templates"), autoescape=True, undefined=StrictUndefined)
     env.trim_blocks = env.lstrip_blocks = True
-    env.filters |= {"clock": when.clock, "day": when.day, "stamp": when.stamp, "minutes": when.local_minutes}
+    env.filters |= {
+        "clock": when.clock,
+        "day": when.day,
+        "stamp": when.stamp,
+        "minutes": when.local_minutes,
+        "flowing": flowing,
+    }
     env.globals |= {"base": base, "kinds": KINDS, "new_key": lambda: secrets.token_hex(8), "query": quote}
     return env
 

@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.chat import Button, Card
-from bot.platforms.console import clean
+from bot.platforms.console import clean, flowing
 from bot.platforms.console.desk import KINDS, Look, PersonView, TrailRow
 from bot.platforms.console.when import stamp
 
@@ -62,14 +62,16 @@ class Printer:
         self._screen.print()
         self._screen.print(Rule(head, align="left", style="dim", characters="─"))
         self._screen.print(_words(card.title, "bold"))
-        if card.text:
+        is_quoted_below = bool(card.sources) and card.sources[0].quote.startswith(card.text)
+        if card.text and not is_quoted_below:
             for line in card.text.splitlines():
                 self._screen.print(_words(line))
         if card.facts:
             self._screen.print(Padding(_pairs([(f.label, f.value) for f in card.facts]), (0, 0, 0, 2)))
         for source in card.sources:
-            said = Text.assemble(_words(f"“{clean(source.quote)}”", "italic"), "\n")
-            said.append(f"— {clean(source.title or source.sop)} v{source.version}, {clean(source.step)}", style="dim")
+            said = Text.assemble(_words(f"“{clean(flowing(source.quote))}”", "italic"), "\n")
+            where = source.title or f"{source.sop} v{source.version}, {source.step}"
+            said.append(f"— {clean(where)}", style="dim")
             self._screen.print(Padding(said, (0, 0, 0, 2)))
         for number, button in enumerate(card.buttons, start=1):
             self._screen.print(_button(number, button))

@@ -56,7 +56,6 @@
     const welcome = one("#welcome");
     if (welcome && fresh.body.dataset.live && !fresh.getElementById("welcome")) {
       welcome.remove();
-      one(".scroller").classList.remove("first");
       toLatest();
     }
     if (fresh.title) document.title = fresh.title;
@@ -124,7 +123,7 @@
     }
   });
 
-  if (location.hash === "" && !one(".scroller.first")) toLatest();
+  if (location.hash === "") toLatest();
   const stream = new EventSource(body.dataset.live);
   stream.addEventListener("changed", refresh);
   stream.addEventListener("tick", refresh);
