@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -183,10 +183,10 @@ class Holdfast:
     def now(self) -> datetime:
         return self.clock.now()
 
-    def tick(self, now: datetime | None = None) -> sweep.Swept:
+    def tick(self, now: datetime | None = None, only: Collection[str] | None = None) -> sweep.Swept:
         """One sweep. Two at once in one process wait for each other; two processes share the work by rows."""
         with self._ticking:
-            return sweep.tick(self.round(), now or self.now())
+            return sweep.tick(self.round(), now or self.now(), only)
 
     def ingest(self, paths: Sequence[Path], *, publish: bool, by: str = "", now: datetime | None = None) -> Report:
         """SOP files into the library, each with its evidence."""

@@ -152,13 +152,11 @@ class Demo(Holdfast):
             opened = session.get(Mark, "demo clock") is not None
         scenes = [s for s in self.story.scenes if not opened]
         at = self.now()
-        self._arrive(at)
-        self.tick(at)
+        self.tick(at, self._arrive(at))
         while at < to:
             at = min(self._next(at, scenes), to)
             self.demo_clock.put(at)
-            self._arrive(at)
-            self.tick(at)
+            self.tick(at, self._arrive(at))
             for scene in [s for s in scenes if s.at <= at]:
                 scenes.remove(scene)
                 self._play(scene)
@@ -179,13 +177,16 @@ class Demo(Holdfast):
             goes_out = (digest_at(site, day + timedelta(days=n), sweep.BEFORE_OPENING) for n in range(8))
             yield from [moment for moment in goes_out if moment and moment > at][:1]
 
-    def _arrive(self, now: datetime) -> None:
-        """Put every report into its folder whose instant has come."""
+    def _arrive(self, now: datetime) -> set[str]:
+        """Put every report into its folder whose instant has come; the feeds that got one (a folder is named as its feed)."""
+        feeds = set()
         while self.story.files and self.story.files[0][0] <= now:
             _, path = self.story.files.pop(0)
             target = self.home / "exports" / path.parent.name / path.name
             if not target.exists():
                 shutil.copyfile(path, target)
+            feeds.add(path.parent.name)
+        return feeds
 
     def _play(self, scene: Scene) -> None:
         """One scripted press, through the assistant like any other."""

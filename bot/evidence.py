@@ -25,7 +25,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from sqlalchemy import RowMapping, bindparam, func, insert, text, update
+from sqlalchemy import RowMapping, bindparam, insert, text, update
 from sqlalchemy import select as tables_select
 from sqlmodel import Session, SQLModel, col, select
 
@@ -137,8 +137,7 @@ def append(session: Session, event: Event, *, chain: str = CHAIN, nonce: str | N
     leaf = leaf_hash(body)
     columns = {name: fields[name] for name in ("what", "subject", "item")}
     session.execute(_ADD_BODY, {"leaf": leaf, "at": event.at, "body": body, **columns})
-    _lock(session, chain)
-    last = head(session, chain)
+    last = _end(session, chain)
     seq, prev_hash = (last.seq + 1, last.hash) if last else (1, guards.GENESIS + chain)
     link = Link(chain, seq, link_hash(chain, seq, prev_hash, leaf), leaf)
     session.execute(_ADD_LINK, {"chain": chain, "seq": seq, "prev_hash": prev_hash, "leaf": leaf, "hash": link.hash})
@@ -468,18 +467,20 @@ def _rows(session: Session, chain: str, *, only_erased: bool = False, page: int 
         after = rows[-1]["seq"]
 
 
-def _lock(session: Session, chain: str) -> None:
-    """PostgreSQL: wait for the chain's other writers. SQLite's BEGIN IMMEDIATE has done so already."""
-    if _dialect(session) == "postgresql":
-        key = int.from_bytes(hashlib.sha256(b"holdfast/lock/1\0" + chain.encode()).digest()[:8], "big", signed=True)
-        session.execute(_WAIT, {"key": key})
+def _end(session: Session, chain: str) -> Link | None:
+    """The head of a chain, and from here on nobody else's turn: PostgreSQL locks, SQLite's BEGIN IMMEDIATE has done so."""
+    if _dialect(session) == "sqlite":
+        return head(session, chain)
+    key = int.from_bytes(hashlib.sha256(b"holdfast/lock/1\0" + chain.encode()).digest()[:8], "big", signed=True)
+    row = session.execute(_END, {"chain": chain, "key": key}).first()
+    return Link(chain, row.seq, row.hash, row.leaf) if row else None
 
 
 # Plain tables, built once: the same as ORM statements costs each append three times as long.
 _ledger, _bodies = (SQLModel.metadata.tables[name] for name in ("ledger", "ledger_body"))
 _ADD_LINK, _ADD_BODY = insert(_ledger), insert(_bodies)
 _OF_CHAIN = tables_select(_ledger.c.seq, _ledger.c.hash, _ledger.c.leaf).where(_ledger.c.chain == bindparam("chain"))
-_WAIT = tables_select(func.pg_advisory_xact_lock(bindparam("key")))
+_END = text("SELECT seq, hash, leaf FROM ledger_end(:chain, :key)")
 _NEWEST = _OF_CHAIN.order_by(_ledger.c.seq.desc()).limit(1)
 
 

@@ -22,7 +22,7 @@ class Settings:
     home: Path
     """HOLDFAST_HOME: the folder that holds everything we write (default ./.holdfast)."""
     database_url: str
-    """DATABASE_URL: SQLAlchemy address; default is SQLite inside HOLDFAST_HOME. `postgresql+psycopg://` for several machines."""
+    """DATABASE_URL: default is SQLite inside HOLDFAST_HOME; `postgresql+psycopg://…` for several machines."""
     port: int = 8377
     """HOLDFAST_PORT: where the page listens."""
     host: str = "127.0.0.1"

@@ -99,6 +99,17 @@ BEGIN
 END""",
 }
 
+# Waits for the chain's other writers and then looks, in one round trip: each statement of a function sees what was committed
+# meanwhile, which a single statement that waits does not.
+_LEDGER_END = """
+CREATE OR REPLACE FUNCTION ledger_end(of_chain text, lock bigint) RETURNS TABLE (seq integer, hash text, leaf text)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $holdfast$
+BEGIN
+  PERFORM pg_advisory_xact_lock(lock);
+  RETURN QUERY SELECT l.seq, l.hash::text, l.leaf::text FROM @.ledger AS l
+               WHERE l.chain = of_chain ORDER BY l.seq DESC LIMIT 1;
+END$holdfast$"""
+
 POSTGRES: dict[str, tuple[str, str, str]] = {
     "ledger_refuses_change": ("ledger", "BEFORE DELETE OR UPDATE ON {} FOR EACH ROW", "ledger_refuse"),
     "ledger_refuses_truncate": ("ledger", "BEFORE TRUNCATE ON {} FOR EACH STATEMENT", "ledger_refuse"),
@@ -122,6 +133,7 @@ def install(connection: Connection) -> None:
     for name, body in _FUNCTIONS.items():
         head = f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp"
         connection.exec_driver_sql(f"{head} AS $holdfast${body.replace('@', schema)}$holdfast$")
+    connection.exec_driver_sql(_LEDGER_END.replace("@", schema))
     for name, (table, when, function) in POSTGRES.items():
         connection.exec_driver_sql(f"CREATE TRIGGER {name} {when.format(table)} EXECUTE FUNCTION {function}()")
 

@@ -32,7 +32,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.chat import Card
-from bot.platforms.console import clean, when
+from bot.platforms.console import clean, flowing, when
 from bot.platforms.console.desk import KINDS, Desk, NoticeCode, PersonView
 
 LONGEST = 2000
