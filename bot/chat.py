@@ -1,6 +1,6 @@
 """The neutral words of a chat: Ask, Press, Card, Fact, Source, Button, and the Platform seam.
 
-Every text on a Card is `Wording`: only `bot.cards` makes it, from templates of ours, typed values and approved SOP text. A plain
+Every text on a Card is `Wording`: only `bot.cards` makes it, from our templates, typed values and approved SOP text. A plain
 string is refused when the card is built, so text from a connector has no road to a reader.
 
     UnsafeText          a card was built from text that cards.py did not make: a fault of ours, never shown
