@@ -76,7 +76,9 @@ def in_charge_of(house: House, person: Person, now: datetime) -> list[str]:
 def _answered(house: House, library: Library, person: Person, text: str, now: datetime) -> Card:
     asker = people.principal_of(house.practice, person, now)
     if not asker.roles:
-        return cards.reply(say("You hold no role here today, so I may show you nothing: ask your manager to look at the roster."))
+        return cards.reply(
+            say("You hold no role here today, so I may show you nothing: ask your manager to look at the roster.")
+        )
     principal = Principal(person.id, asker.roles, asker.site)
     found = library.ask(text, principal, now)
     if isinstance(found, Answer):
