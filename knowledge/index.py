@@ -34,6 +34,8 @@ PASSAGE_CHARS = 380
 """A passage is a step or two: blocks of one step or heading are joined while they stay below this."""
 AROUND_WORDS = 200
 """How much of its section stands around a passage when it is ranked and shown."""
+FEW = 100
+"""In a library of fewer passages than this no word is rare, and how many of a question's words are met counts instead."""
 UNSEARCHED = frozenset({"raci", "change log"})
 """Sections of our format that name every step and answer no question: as passages they would outrank the steps themselves."""
 
@@ -432,9 +434,12 @@ class Index:
         weights = {word: lexical.weight(word) for word in asked}
         total = sum(weights.values()) or 1.0
         best = hits[0]
+        evidence = best.raw[lexical.name] / lexical.weight("")
+        if len(self.entries) < FEW:
+            evidence = max(evidence, 0.4 * sum(lexical.holds(lexical.words[best.place], word) for word in asked))
         wide = lexical.wide_words[best.place]
         return Signals(
-            evidence=best.raw[lexical.name] / lexical.weight(""),
+            evidence=evidence,
             coverage=sum(weights[word] * lexical.holds(wide, word) for word in asked) / total,
             named=sum(weights[word] * lexical.holds(lexical.heads[best.place], word) for word in asked) / total,
             known=sum(weights[word] * lexical.known(word, mask) for word in asked) / total,
