@@ -531,7 +531,13 @@ def anchor_of(step: LiveStep | None) -> Anchor | None:
 def quote_of(step: LiveStep) -> StepQuote:
     """A live step as cards quote it: its first paragraph, which stands alone."""
     return StepQuote(
-        Token(step.sop), step.version, Token(step.step), Token(step.number or "0"), step.sop_title, step.title, step.lead
+        Token(step.sop),
+        step.version,
+        Token(step.step),
+        Token(step.number) if step.number else None,
+        step.sop_title,
+        step.title,
+        step.lead,
     )
 
 

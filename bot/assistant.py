@@ -96,7 +96,7 @@ def quote(found: Quote) -> StepQuote:
         sop=Token(found.sop),
         version=found.version,
         step=Token(found.step or "text"),
-        number=Token(found.number or "–"),
+        number=Token(found.number) if found.number else None,
         sop_title=found.title,
         title=found.step_title or found.title,
         text=found.text,

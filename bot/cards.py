@@ -176,7 +176,7 @@ class StepQuote:
     sop: Token
     version: int
     step: Token
-    number: Token
+    number: Token | None
     sop_title: SopText
     title: SopText
     text: SopText
@@ -187,8 +187,14 @@ class StepQuote:
             version=self.version,
             step=say("{step}", step=self.step),
             quote=say("{text}", text=self.text),
-            title=say("{sop} v{v}, step {n}: {title}", sop=self.sop_title, v=self.version, n=self.number, title=self.title),
+            title=self._where(),
         )
+
+    def _where(self) -> Wording:
+        """The place in a reader's words; a passage outside the numbered steps stands under its heading."""
+        if self.number is None:
+            return say("{sop} v{v}: {title}", sop=self.sop_title, v=self.version, title=self.title)
+        return say("{sop} v{v}, step {n}: {title}", sop=self.sop_title, v=self.version, n=self.number, title=self.title)
 
 
 # --- the nudge -----------------------------------------------------------------------------------------------------------
