@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -82,12 +83,15 @@ def _answered(house: House, library: Library, person: Person, text: str, now: da
     principal = Principal(person.id, asker.roles, asker.site)
     found = library.ask(text, principal, now)
     if isinstance(found, Answer):
-        quotes = [quote(q) for q in found.quotes]
+        quotes = [quote(q) for q in (*found.quotes, *found.also)]
         overdue = [q for q in found.quotes if q.review_overdue]
         notes = [say("“{sop}” is past its review date; its owner knows.", sop=overdue[0].title)] if overdue else []
-        return cards.answer(quotes, notes)
-    owner = house.practice.roles.get(found.owner)
-    return cards.refusal(found.count, owner, [quote(q) for q in found.nearest])
+        return cards.answer(found.quotes[0].lead, quotes, notes)
+    _, in_charge = people.manager_on_duty(
+        house.practice, people.home_site(house.practice, person).id, now, now + timedelta(days=1)
+    )
+    owner = house.practice.roles.get(found.owner) or in_charge.person
+    return cards.refusal(found.searched, owner, [replace(quote(q), text=q.lead) for q in found.nearest[:2]])
 
 
 def quote(found: Quote) -> StepQuote:

@@ -414,32 +414,36 @@ def review(
 # --- answers -------------------------------------------------------------------------------------------------------------
 
 
-def answer(quotes: Sequence[StepQuote], notes: Sequence[Wording] = ()) -> Card:
-    """The step, quoted, with its source; further sources below."""
-    first = quotes[0]
+def answer(lead: SopText, quotes: Sequence[StepQuote], notes: Sequence[Wording] = ()) -> Card:
+    """The step's first paragraph, which stands alone, and the whole of it quoted with its source; further sources below."""
     return Card(
         kind="answer",
-        title=say("{title}", title=first.title),
-        text=lines([say("{text}", text=first.text), *notes], "\n\n"),
+        title=say("{title}", title=quotes[0].title),
+        text=lines([say("{lead}", lead=lead), *notes], "\n\n"),
         sources=tuple(q.source() for q in quotes),
     )
 
 
-def refusal(searched: int, owner: Role | Person | None, nearest: Sequence[StepQuote]) -> Card:
+SEARCHED_SHOWN = 12
+
+
+def refusal(searched: Sequence[SopText], ask: Role | Person, nearest: Sequence[StepQuote]) -> Card:
     """ "Not in our SOPs", with what was searched and who to ask."""
-    parts = [say("I searched {n} that you may read and found no step that answers this.", n=Count(searched, "SOP"))]
-    if owner:
-        parts.append(say("Ask the {owner}: they own the nearest topic.", owner=owner) if isinstance(owner, Role) else NOTHING)
-        if isinstance(owner, Person):
-            parts.append(say("Ask {owner}: they own the nearest topic.", owner=owner))
+    parts = [say("None of the {n} you may read answers this.", n=Count(len(searched), "SOP"))]
+    if isinstance(ask, Role):
+        parts.append(say("Ask the {role}, who owns the nearest topic.", role=ask))
     else:
-        parts.append(say("Ask your manager; if it should be in an SOP, they can have it added."))
+        parts.append(say("Ask {who}; if it should be in an SOP, they can have it added.", who=ask))
     if nearest:
-        parts.append(say("The nearest steps I found are quoted below; they may not be about this."))
+        parts.append(say("The nearest I found is quoted below; it may not be about this."))
+    shown = lines([say("{title}", title=title) for title in searched[:SEARCHED_SHOWN]], ", ") or say("nothing")
+    if len(searched) > SEARCHED_SHOWN:
+        shown = say("{shown} and {n} more", shown=shown, n=len(searched) - SEARCHED_SHOWN)
     return Card(
         kind="refusal",
         title=say("Not in our SOPs"),
         text=lines(parts, " "),
+        facts=(Fact(say("Searched"), shown),),
         sources=tuple(q.source() for q in nearest),
     )
 

@@ -116,6 +116,11 @@ class Quote:
     score: float
     whole: bool = True
 
+    @property
+    def lead(self) -> SopText:
+        """Its first paragraph, verbatim, which stands alone."""
+        return SopText(self.text.split("\n\n", 1)[0])
+
 
 @dataclass(frozen=True)
 class Answer:
