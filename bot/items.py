@@ -23,7 +23,7 @@ from typing import Any
 from sqlalchemy import insert, select, tuple_, update
 from sqlmodel import Session, col
 
-from bot.hours import Site
+from bot.hours import Site, midnight
 from bot.records import Feed, Intake, Item, ItemKey, Sighting, alone, new_ref
 from bot.rules import Anchor, Snapshot
 from connectors import KINDS, Batch, Key, Kind, Row
@@ -193,7 +193,10 @@ def past_until(session: Session, feeds: Mapping[str, FeedConfig]) -> dict[tuple[
 
 @dataclass
 class _Run:
-    """A run of equal statements of one feed about one thing, as of `start` until `until`."""
+    """Equal statements of one feed about one thing, at `start`, at `until`, and at every snapshot between the two.
+
+    Only snapshots make runs longer than an instant. What a delta says stands by itself, since its next file proves nothing.
+    """
 
     start: datetime
     until: datetime
@@ -201,23 +204,37 @@ class _Run:
     item: str
     id: int | None = None
     facts: dict[str, Any] | None = None
+    copies: int | None = None
+    """The stored run whose facts this one repeats; set where a split made two of one."""
     touched: bool = False
 
 
+@dataclass(frozen=True)
+class _Said:
+    """One batch on its way into the runs."""
+
+    feed: FeedConfig
+    batch: Batch
+    rows: Mapping[str, Row]
+    snapshots: Sequence[datetime]
+    """When this feed listed everything, this batch included, oldest first."""
+    is_new_instant: bool
+    """No snapshot was as of this instant before."""
+
+
 def merge(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> Merged:
-    """Apply one batch whole, in the caller's transaction. The same bytes a second time change nothing."""
+    """Apply one batch whole, in the caller's transaction. The same bytes as of the same instant change nothing."""
     alone(session, f"merge:{feed.site}")
     row = _feed_row(session, feed)
     if _known(session, feed.id, batch):
         row.cursor, row.pulled_at = batch.cursor, now
         session.flush()
         return Merged(known=True)
-    spoken = _instants(session, feed.id, batch.kind)
+    said = _said(session, feed, batch)
     session.add(_intake(feed.id, batch, now))
-    said = {_natural(row.kind, row.site or feed.site, row.keys[0]): row for row in batch.rows}
-    runs = _runs(session, feed.id, batch.kind)
-    created, owner = _resolve(session, feed.site, said, runs, batch)
-    changed = _place_all(runs, said, owner, batch, feed.site, spoken)
+    runs = _runs(session, said)
+    created, owner = _resolve(session, said, runs, now)
+    changed = _place_all(runs, said, owner)
     _store(session, feed.id, runs)
     _advance(row, batch, now)
     session.flush()
@@ -226,137 +243,162 @@ def merge(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> Me
     return Merged(tuple(created), tuple(sorted(refs)))
 
 
+def _said(session: Session, feed: FeedConfig, batch: Batch) -> _Said:
+    query = select(col(Intake.as_of)).where(
+        col(Intake.feed) == feed.id,
+        col(Intake.kind) == batch.kind,
+        col(Intake.outcome) == "applied",
+        col(Intake.covers) == "snapshot",
+    )
+    before = set(session.scalars(query))
+    snapshots = before | {batch.as_of} if batch.covers == "snapshot" else before
+    rows = {_natural(row.kind, row.site or feed.site, row.keys[0]): row for row in batch.rows}
+    return _Said(feed, batch, rows, sorted(snapshots), batch.as_of not in before)
+
+
 def _natural(kind: str, site: str, key: Key) -> str:
     return f"{kind}:{site}:{key.name}={key.value}"
 
 
-def _runs(session: Session, feed: str, kind: str) -> dict[str, list[_Run]]:
-    """Every run this feed ever made of this kind, by thing, oldest first."""
+def _runs(session: Session, said: _Said) -> dict[str, list[_Run]]:
+    """What this feed said before, by thing, oldest first: of everything for a snapshot, else of what the batch names."""
     s = Sighting
     columns = (col(s.natural_key), col(s.as_of), col(s.until), col(s.sha), col(s.item), col(s.id))
-    query = select(*columns).where(
-        col(Sighting.feed) == feed, col(Sighting.natural_key).startswith(f"{kind}:", autoescape=True)
-    )
+    query = select(*columns).where(col(s.feed) == said.feed.id).order_by(col(s.as_of))
+    if said.batch.covers == "snapshot":
+        queries = [query.where(col(s.natural_key).startswith(f"{said.batch.kind}:", autoescape=True))]
+    else:
+        named = sorted({*said.rows, *_deleted(said)})
+        queries = [query.where(col(s.natural_key).in_(named[at : at + _CHUNK])) for at in range(0, len(named), _CHUNK)]
     runs: dict[str, list[_Run]] = defaultdict(list)
-    for natural, start, until, sha, item, run_id in session.execute(query.order_by(col(Sighting.as_of))):
-        runs[natural].append(_Run(start, until, sha, item, run_id))
+    for each in queries:
+        for natural, start, until, sha, item, run_id in session.execute(each):
+            runs[natural].append(_Run(start, until, sha, item, run_id))
     return runs
 
 
-def _instants(session: Session, feed: str, kind: str) -> list[datetime]:
-    """The instants at which this feed has spoken of this kind, oldest first."""
-    query = select(col(Intake.as_of)).where(
-        col(Intake.feed) == feed, col(Intake.kind) == kind, col(Intake.outcome) == "applied"
-    )
-    return sorted(set(session.scalars(query)))
+def _deleted(said: _Said) -> list[str]:
+    return [n for key in said.batch.deleted if (n := _natural(said.batch.kind, said.feed.site, key)) not in said.rows]
 
 
-def _place_all(
-    runs: dict[str, list[_Run]],
-    said: Mapping[str, Row],
-    owner: Mapping[str, str],
-    batch: Batch,
-    site: str,
-    spoken: list[datetime],
-) -> set[str]:
+def _place_all(runs: dict[str, list[_Run]], said: _Said, owner: Mapping[str, str]) -> set[str]:
     """Put every statement of the batch into its thing's runs; the items whose history that changed."""
-    again = batch.as_of in spoken
-    instants = sorted({*spoken, batch.as_of}) if batch.covers == "snapshot" else None
+    at = said.batch.as_of
     changed: set[str] = set()
-    for natural, row in said.items():
-        facts = encode(row.facts)
-        new = _Run(batch.as_of, batch.as_of, _sha(facts), owner[natural], facts=facts, touched=True)
-        if _place(runs[natural], new, instants, again=again):
-            changed.add(owner[natural])
-    absent = [n for n in runs if n not in said] if batch.covers == "snapshot" else _deleted(batch, site, runs)
-    for natural in absent:
-        mine = runs[natural]
-        if mine and mine[0].start < batch.as_of:
-            new = _Run(batch.as_of, batch.as_of, "", mine[0].item, facts={}, touched=True)
-            if _place(mine, new, instants, again=again):
-                changed.add(mine[0].item)
+    for natural, row in said.rows.items():
+        facts, ref = encode(row.facts), owner[natural]
+        for run in runs[natural]:
+            if not run.item:  # its deletion was read before it was
+                run.item, run.touched = ref, True
+        if _place(runs[natural], _Run(at, at, _sha(facts), ref, facts=facts, touched=True), said):
+            changed.add(ref)
+    gone = [n for n, mine in runs.items() if n not in said.rows and mine and mine[0].start < at]
+    for natural in gone if said.batch.covers == "snapshot" else _deleted(said):
+        ref = runs[natural][0].item if runs[natural] else ""
+        if _place(runs[natural], _Run(at, at, "", ref, facts={}, touched=True), said) and ref:
+            changed.add(ref)
     return changed
 
 
-def _deleted(batch: Batch, site: str, runs: Mapping[str, list[_Run]]) -> list[str]:
-    return [n for key in batch.deleted if (n := _natural(batch.kind, site, key)) in runs]
+def _place(runs: list[_Run], new: _Run, said: _Said) -> bool:
+    """Put one statement in its place in time; True where that changed what is known.
 
-
-def _place(runs: list[_Run], new: _Run, instants: list[datetime] | None, *, again: bool) -> bool:
-    """Insert one statement into a thing's runs, splitting the run it contradicts. True where history changed.
-
-    instants   when the feed spoke (snapshots): after a split the old statement goes on at the feed's next word, because a
-               snapshot that was read then did say so. None: a delta, where only the run's own end is known.
-    again      the feed has spoken as of this instant before: the greater hash wins, in any order; presence beats absence
+    Of two statements as of the same instant the one with the greater hash stands, in whatever order they came; presence beats
+    absence. What stood before and after goes on at the snapshots before and after.
     """
     at = new.start
-    i = bisect_right(runs, at, key=lambda r: r.start) - 1
-    before = runs[i] if i >= 0 else None
-    after = runs[i + 1] if i + 1 < len(runs) else None
-    if before is not None and before.sha == new.sha:
-        if at > before.until:
-            before.until, before.touched = at, True
-        return False
-    if again and before is not None and before.until >= at and new.sha < before.sha:
-        return False
-    if before is not None and before.until >= at:
-        _split(runs, i, at, instants)
-        i = bisect_right(runs, at, key=lambda r: r.start) - 1
-        if i >= 0 and runs[i].start == at:
-            runs[i].sha, runs[i].facts, runs[i].item, runs[i].touched = new.sha, new.facts, new.item, True
-            return True
-        runs.insert(i + 1, new)
+    if not runs or at < runs[0].start:
+        _place_first(runs, new, said)
         return True
-    if after is not None and after.sha == new.sha:
+    i = bisect_right(runs, at, key=lambda r: r.start) - 1
+    mine = runs[i]
+    is_stated = at in (mine.start, mine.until) or (at < mine.until and not said.is_new_instant)
+    if is_stated and new.sha <= mine.sha:
+        return False
+    if at <= mine.until:
+        if new.sha == mine.sha and said.batch.covers == "snapshot":
+            return False  # one more snapshot that says what those around it say
+        _split(runs, i, new, said.snapshots)
+        return new.sha != mine.sha
+    if said.batch.covers == "snapshot" and _joins(mine, mine.until, new, said):
+        mine.until, mine.touched = at, True
+        return False
+    after = runs[i + 1] if i + 1 < len(runs) else None
+    if said.batch.covers == "snapshot" and after is not None and _joins(after, after.start, new, said):
         after.start, after.touched = at, True
         return True
     runs.insert(i + 1, new)
     return True
 
 
-def _split(runs: list[_Run], i: int, at: datetime, instants: list[datetime] | None) -> None:
-    """Open the run i at `at`: what it says goes on after, if it was said after."""
-    old = runs[i]
+def _place_first(runs: list[_Run], new: _Run, said: _Said) -> None:
+    """Put what is now the earliest statement about a thing before the others: snapshots since then did not name it."""
+    nxt = bisect_right(said.snapshots, new.start)
+    end = bisect_left(said.snapshots, runs[0].start) if runs else len(said.snapshots)
+    if nxt < end:
+        first, last = said.snapshots[nxt], said.snapshots[end - 1]
+        runs.insert(0, _Run(first, last, "", new.item, facts={}, touched=True))
+    elif runs and said.batch.covers == "snapshot" and _joins(runs[0], runs[0].start, new, said):
+        runs[0].start, runs[0].touched = new.start, True
+        return
+    runs.insert(0, new)
+
+
+def _joins(run: _Run, end: datetime, new: _Run, said: _Said) -> bool:
+    """Whether a snapshot's statement lengthens this run: it says the same, and that end is a snapshot too."""
+    i = bisect_left(said.snapshots, end)
+    return run.sha == new.sha and i < len(said.snapshots) and said.snapshots[i] == end
+
+
+def _split(runs: list[_Run], i: int, new: _Run, snapshots: Sequence[datetime]) -> None:
+    """Put `new` in place of one instant of run i."""
+    old, at = runs[i], new.start
+    parts = [new]
     if old.until > at:
-        later = old.until if instants is None else instants[bisect_right(instants, at)]
-        runs.insert(i + 1, _Run(later, old.until, old.sha, old.item, facts=old.facts, touched=True))
-        runs[i + 1].id = None
-        if old.facts is None:
-            runs[i + 1].facts = {"__copy_of__": old.id}
-    earlier = old.start if instants is None or old.start == at else instants[bisect_left(instants, at) - 1]
-    old.until, old.touched = max(old.start, earlier), True
+        later = snapshots[bisect_right(snapshots, at)]
+        copies = old.id if old.facts is None else old.copies
+        parts.append(_Run(later, old.until, old.sha, old.item, facts=old.facts, copies=copies, touched=True))
+    if old.start < at:
+        old.until, old.touched = snapshots[bisect_left(snapshots, at) - 1], True
+        parts.insert(0, old)
+    else:
+        new.id = old.id
+    runs[i : i + 1] = parts
 
 
 def _store(session: Session, feed: str, runs: Mapping[str, list[_Run]]) -> None:
-    """Write the touched runs: new ones inserted, others' ends (or contents) updated."""
-    new, moved = [], []
+    """Write the touched runs: new ones inserted, others' ends, items or contents updated."""
+    new: list[dict[str, Any]] = []
+    moved: list[dict[str, Any]] = []
+    rewritten: list[dict[str, Any]] = []
+    copied = _facts_of(session, [run.copies for mine in runs.values() for run in mine if run.copies is not None])
     for natural, mine in runs.items():
         for run in mine:
             if not run.touched:
                 continue
-            facts = run.facts
-            if facts is not None and "__copy_of__" in facts:
-                facts = session.scalar(select(col(Sighting.facts)).where(col(Sighting.id) == facts["__copy_of__"])) or {}
+            ends = {"as_of": run.start, "until": run.until, "item": run.item}
+            facts = run.facts if run.copies is None else copied[run.copies]
+            said = {"facts": facts or {}, "sha": run.sha, "gone": not run.sha}
             if run.id is None:
-                new.append(
-                    {
-                        "feed": feed, "natural_key": natural, "as_of": run.start, "until": run.until, "item": run.item,
-                        "facts": facts or {}, "sha": run.sha, "gone": not run.sha,
-                    }
-                )  # fmt: skip
+                new.append({"feed": feed, "natural_key": natural, **ends, **said})
+            elif facts is None:
+                moved.append({"id": run.id, **ends})
             else:
-                values = {"id": run.id, "as_of": run.start, "until": run.until}
-                if facts is not None:
-                    values |= {"facts": facts, "sha": run.sha, "gone": not run.sha}
-                moved.append(values)
-    plain = [m for m in moved if "sha" not in m]
-    if plain:
-        session.execute(update(Sighting), plain)
-    for values in moved:
-        if "sha" in values:
-            session.execute(update(Sighting), [values])
+                rewritten.append({"id": run.id, **ends, **said})
+    for values in (moved, rewritten):
+        if values:
+            session.execute(update(Sighting), values)
     if new:
         session.execute(insert(Sighting), new)
+
+
+def _facts_of(session: Session, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
+    """The facts of stored runs."""
+    found: dict[int, dict[str, Any]] = {}
+    for at in range(0, len(ids), _CHUNK):
+        query = select(col(Sighting.id), col(Sighting.facts)).where(col(Sighting.id).in_(ids[at : at + _CHUNK]))
+        found.update((run_id, facts) for run_id, facts in session.execute(query))
+    return found
 
 
 def _owners(session: Session, site: str, rows: Iterable[Row]) -> dict[tuple[str, str, str, str], str]:
@@ -370,24 +412,23 @@ def _owners(session: Session, site: str, rows: Iterable[Row]) -> dict[tuple[str,
     return found
 
 
-def _resolve(
-    session: Session, site: str, said: Mapping[str, Row], runs: Mapping[str, list[_Run]], batch: Batch
-) -> tuple[list[str], dict[str, str]]:
+def _resolve(session: Session, said: _Said, runs: Mapping[str, list[_Run]], now: datetime) -> tuple[list[str], dict[str, str]]:
     """Give every statement its item: the one its keys lead to, a new one, or the union of several.
 
     returns   the new references, and each statement's item
     """
-    owners = _owners(session, site, said.values())
+    site = said.feed.site
+    owners = _owners(session, site, said.rows.values())
     created: list[str] = []
     new_keys: list[dict[str, str]] = []
-    for row in said.values():
+    for row in said.rows.values():
         place = row.site or site
         keys = [(row.kind, place, key.name, key.value) for key in row.keys]
         refs = list(dict.fromkeys(owners[k] for k in keys if k in owners))
         if not refs:
-            refs = [_new_item(session, row.kind, place, batch.as_of)]
+            refs = [_new_item(session, row.kind, place, said.batch.as_of)]
             created += refs
-        ref = refs[0] if len(refs) == 1 else _unite(session, refs, owners, new_keys, runs)
+        ref = refs[0] if len(refs) == 1 else _unite(session, refs, owners, new_keys, runs, now)
         for key in keys:
             if key not in owners:
                 new_keys.append(dict(zip(("kind", "site", "name", "value"), key, strict=True)) | {"item": ref})
@@ -395,7 +436,7 @@ def _resolve(
     session.flush()
     if new_keys:
         session.execute(insert(ItemKey), new_keys)
-    owner = {n: owners[row.kind, row.site or site, row.keys[0].name, row.keys[0].value] for n, row in said.items()}
+    owner = {n: owners[row.kind, row.site or site, row.keys[0].name, row.keys[0].value] for n, row in said.rows.items()}
     living = set(owner.values())
     return [ref for ref in created if ref in living], owner
 
@@ -412,15 +453,16 @@ def _unite(
     owners: dict[tuple[str, str, str, str], str],
     new_keys: list[dict[str, str]],
     runs: Mapping[str, list[_Run]],
+    now: datetime,
 ) -> str:
-    """Make several items one: the oldest keeps its reference, the others point to it."""
+    """Make several items one: the oldest keeps its reference, the others point to it and are judged once more, as gone."""
     session.flush()
     rows = list(session.scalars(select(Item).where(col(Item.ref).in_(refs))))
     kept = min(rows, key=lambda item: (item.opened_at, item.ref)).ref
     lost = [item.ref for item in rows if item.ref != kept]
     session.execute(update(ItemKey).where(col(ItemKey.item).in_(lost)).values(item=kept))
     session.execute(update(Sighting).where(col(Sighting.item).in_(lost)).values(item=kept))
-    session.execute(update(Item).where(col(Item.ref).in_(lost)).values(merged_into=kept, open=False, gone=True))
+    session.execute(update(Item).where(col(Item.ref).in_(lost)).values(merged_into=kept, open=False, gone=True, wake_at=now))
     for key, ref in owners.items():
         if ref in lost:
             owners[key] = kept
@@ -436,14 +478,18 @@ def _unite(
 
 
 def refold(session: Session, refs: Iterable[str], now: datetime) -> None:
-    """Work out these items again from all that was ever said of them, and wake them."""
+    """Work out these items again from all that was ever said of them, and wake them.
+
+    PostgreSQL keeps their rows until the end: a sweep that judges them at this moment must not put them back to sleep.
+    """
     wanted = sorted(set(refs))
     for start in range(0, len(wanted), _CHUNK):
         chunk = wanted[start : start + _CHUNK]
         history: dict[str, list[Sighting]] = defaultdict(list)
         for sighting in session.scalars(select(Sighting).where(col(Sighting.item).in_(chunk))):
             history[sighting.item].append(sighting)
-        for item in session.scalars(select(Item).where(col(Item.ref).in_(chunk), col(Item.merged_into) == "")):
+        query = select(Item).where(col(Item.ref).in_(chunk), col(Item.merged_into) == "").with_for_update()
+        for item in session.scalars(query.execution_options(populate_existing=True)):
             if history[item.ref]:
                 _apply(item, fold(item.kind, history[item.ref]))
                 item.wake_at = now
@@ -474,6 +520,8 @@ def fold(kind: str, sightings: Iterable[Sighting]) -> Folded:
     opened: list[datetime] = []
     for (feed, _), runs in sorted(sources.items()):
         runs.sort(key=lambda r: r.as_of)
+        while runs[0].gone and len(runs) > 1:  # said to be gone before it was ever named
+            del runs[0]
         opened.append(runs[0].as_of)
         moves += _movements(kind, runs)
         for name, value in runs[-1].facts.items():
@@ -513,7 +561,11 @@ def _movements(kind: str, runs: Sequence[Sighting]) -> Iterator[datetime]:
 
 def _apply(item: Item, folded: Folded) -> None:
     item.facts = dict(folded.facts)
-    item.opened_at, item.moved_at, item.gone = folded.opened_at, folded.moved_at, folded.gone
+    if item.kind == "sterilizer_week":  # expected from its Monday on, whenever the log first names it
+        item.opened_at = min(item.opened_at, folded.opened_at)
+    else:
+        item.opened_at = folded.opened_at
+    item.moved_at, item.gone = folded.moved_at, folded.gone
     item.amount_cents = int(folded.facts.get(AMOUNT.get(item.kind, ""), 0))
     item.open = not folded.gone and folded.facts.get("status") not in ENDED.get(item.kind, frozenset())
 
@@ -536,15 +588,16 @@ def snapshot(item: Item, site: Site, anchor: Anchor) -> Snapshot:
 
 
 def due(session: Session, now: datetime, unjudged: Iterable[tuple[str, str]], limit: int = 500) -> list[Item]:
-    """The items whose moment has come, oldest first; those of `unjudged` feeds wait."""
+    """The items whose moment has come, oldest first; those of `unjudged` feeds wait. Each is one sweep's at a time."""
     query = select(Item).where(col(Item.wake_at).is_not(None), col(Item.wake_at) <= now)
     for site, kind in sorted(unjudged):
         query = query.where((col(Item.site) != site) | (col(Item.kind) != kind))
-    return list(session.scalars(query.order_by(col(Item.wake_at)).limit(limit)))
+    return list(session.scalars(query.order_by(col(Item.wake_at)).limit(limit).with_for_update(skip_locked=True)))
 
 
 def expect_weeks(session: Session, site: Site, sterilizers: Iterable[str], since: datetime, now: datetime) -> list[str]:
     """Make the item of every sterilizer and ISO week from `since` to now, before anybody reports one. New refs are returned."""
+    alone(session, f"merge:{site.id}")
     first, last = (at.astimezone(site.zone).date() for at in (since, now))
     monday = first - timedelta(days=first.weekday())
     weeks = []
@@ -552,18 +605,23 @@ def expect_weeks(session: Session, site: Site, sterilizers: Iterable[str], since
         year, week, _ = monday.isocalendar()
         weeks.append((f"{year}-W{week:02d}", monday))
         monday += timedelta(days=7)
-    names = [(f"{s}/{week}", day) for s in sterilizers for week, day in weeks]
-    query = select(col(ItemKey.value)).where(
+    names = [(f"{s}/{week}", midnight(site, day)) for s in sterilizers for week, day in weeks]
+    query = select(col(ItemKey.value), Item).join(Item, col(Item.ref) == col(ItemKey.item))
+    query = query.where(
         col(ItemKey.kind) == "sterilizer_week", col(ItemKey.site) == site.id, col(ItemKey.name) == "sterilizer_week"
     )
-    known = set(session.scalars(query))
-    made = [_expected(session, site, name, day) for name, day in names if name not in known]
+    known: dict[str, Item] = {value: item for value, item in session.execute(query)}  # noqa: C416
+    made = []
+    for name, start in names:
+        if name not in known:
+            made.append(_expected(session, site, name, start))
+        elif known[name].opened_at > start:  # the log named it before it was expected
+            known[name].opened_at, known[name].wake_at = start, start
     session.flush()
     return made
 
 
-def _expected(session: Session, site: Site, name: str, monday: date) -> str:
-    start = datetime(monday.year, monday.month, monday.day, tzinfo=site.zone).astimezone(UTC)
+def _expected(session: Session, site: Site, name: str, start: datetime) -> str:
     ref = new_ref()
     session.add(Item(ref=ref, kind="sterilizer_week", site=site.id, opened_at=start, moved_at=start, wake_at=start))
     session.add(ItemKey(kind="sterilizer_week", site=site.id, name="sterilizer_week", value=name, item=ref))
@@ -667,14 +725,24 @@ def _feed_row(session: Session, feed: FeedConfig) -> Feed:
 
 def _known(session: Session, feed: str, batch: Batch) -> bool:
     """Whether these bytes were read before as of the same instant. The same bytes later are news: nothing has changed."""
-    return bool(batch.sha256) and session.get(Intake, (feed, batch.sha256, batch.kind, batch.as_of)) is not None
+    return session.get(Intake, (feed, _fingerprint(batch), batch.kind, batch.as_of)) is not None
+
+
+def _fingerprint(batch: Batch) -> str:
+    """The hash of the file, or of what was said where the source is no file."""
+    if batch.sha256:
+        return batch.sha256
+    rows = [(row.kind, row.site, [(k.name, k.value) for k in row.keys], encode(row.facts)) for row in batch.rows]
+    said = [batch.covers, rows, [(k.name, k.value) for k in batch.deleted], batch.unreadable]
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
 def _intake(feed: str, batch: Batch, now: datetime) -> Intake:
     return Intake(
         feed=feed,
-        sha256=batch.sha256 or hashlib.sha256(f"{batch.as_of}{batch.cursor}".encode()).hexdigest(),
+        sha256=_fingerprint(batch),
         kind=batch.kind,
+        covers=batch.covers,
         name=batch.name,
         at=now,
         as_of=batch.as_of,
@@ -686,6 +754,7 @@ def _intake(feed: str, batch: Batch, now: datetime) -> Intake:
 
 def quarantine(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> bool:
     """Record an unreadable file whole and move past it; True the first time these bytes were seen."""
+    alone(session, f"merge:{feed.site}")
     row = _feed_row(session, feed)
     row.cursor, row.pulled_at = batch.cursor, now
     if _known(session, feed.id, batch):

@@ -87,6 +87,8 @@ class Intake(SQLModel, table=True):
     sha256: str = Field(primary_key=True)
     kind: str = Field(primary_key=True)
     as_of: datetime = Field(sa_type=Utc, primary_key=True)
+    covers: str
+    """snapshot or delta, as Batch.covers"""
     name: str
     at: datetime = Field(sa_type=Utc)
     outcome: str
