@@ -19,10 +19,10 @@ from bot import cards, digest, evidence, items, nudges, people
 from bot.cards import REASONS, WRONG, Ref, StepQuote, Token, say
 from bot.chat import Ask, Card, Press
 from bot.evidence import Event
-from bot.hours import Site, next_open
-from bot.nudges import REVIEW, House, Outcome
+from bot.hours import NeverOpen, Site, next_open
+from bot.nudges import NUDGES, REVIEW, House, Outcome
 from bot.practice import MANAGER, Person
-from bot.records import ExceptionAsked, Item, Nudge, PressSeen, insert_new, read, write
+from bot.records import ExceptionAsked, Item, Nudge, PressSeen, alone, insert_new, read, write
 from knowledge.library import Answer, Library, Principal, Quote
 
 LIMIT = 2000
@@ -113,6 +113,7 @@ def quote(found: Quote) -> StepQuote:
 def press(engine: Engine, house: House, pressed: Press) -> Card:
     """Do what a button says, once, and give the card as it is now."""
     with write(engine) as session:
+        alone(session, NUDGES)
         return _press(session, house, pressed)
 
 
@@ -255,6 +256,13 @@ def parse_until(note: str, now: datetime, site: Site) -> datetime | None:
 
     returns   aware UTC, possibly past; None where it cannot be read
     """
+    try:
+        return _until(note, now, site)
+    except (OverflowError, NeverOpen):  # the year 1, the year 9999, or a site that opens on no day
+        return None
+
+
+def _until(note: str, now: datetime, site: Site) -> datetime | None:
     words = " ".join(note.lower().removeprefix("until").split())
     if words in ("next opening", "opening", "next open", "tomorrow morning"):
         tonight = datetime.combine(now.astimezone(site.zone).date() + timedelta(days=1), time(0), site.zone)

@@ -157,7 +157,7 @@ def _facts(house: House, figure: Standup, zone: ZoneInfo) -> Iterable[Fact]:
     yield Fact(say("Undelivered messages"), say("{n}", n=figure.undelivered))
     wrong, ended = figure.wrong
     yield Fact(say("Reported wrong this month"), say("{n} of {all}", n=wrong, all=Count(ended, "nudge")))
-    yield Fact(say("Feeds"), lines([_feed(feed, zone) for feed in figure.feeds]) or say("none"))
+    yield Fact(say("Feeds"), _feeds(figure.feeds, zone))
     length, head = figure.ledger
     ledger = say("{n}, head {head}", n=Count(length, "row"), head=Token(head[:16])) if head else say("empty")
     yield Fact(say("Evidence"), ledger)
@@ -180,6 +180,19 @@ def _by_role(house: House, figure: Figure, zone: ZoneInfo) -> list[Wording]:
             part = say("{part} · since {day}", part=part, day=oldest)
         out.append(part)
     return out
+
+
+def _feeds(feeds: Sequence[figures.FeedState], zone: ZoneInfo) -> Wording:
+    """Those with something wrong one by one, the others in one line with the oldest of them."""
+    odd = [feed for feed in feeds if feed.stale or feed.as_of is None or feed.quarantined]
+    fine = [(feed.as_of, feed.feed) for feed in feeds if feed not in odd and feed.as_of]
+    said = [_feed(feed, zone) for feed in odd]
+    if fine:
+        as_of, oldest = min(fine)
+        said.append(
+            say("{n} fresh; oldest {feed}, as of {at}", n=Count(len(fine), "feed"), feed=Token(oldest), at=When(as_of, zone))
+        )
+    return lines(said) or say("none")
 
 
 def _feed(feed: figures.FeedState, zone: ZoneInfo) -> Wording:

@@ -34,6 +34,8 @@ from bot.rules import Finding, Loaded, Snapshot
 WAITING = ("open", "sent", "acknowledged", "said_done")
 """States in which the source decides what comes next: nothing happens to them while their feed is stale."""
 ACTIVE = (*WAITING, "held", "snoozed", "exception_asked", "excepted")
+NUDGES = "nudges"
+"""What a write transaction that changes nudges holds alone, from its start: then nudges and ledger are locked in one order."""
 REVIEW = "review:"
 """Rule prefix of the one nudge that asks the manager about a first import's backlog."""
 EXCEPTION_LASTS = timedelta(days=14)
@@ -162,6 +164,7 @@ def close(session: Session, nudge: Nudge, ending: str, now: datetime, *, snapsho
     """End a nudge, once."""
     if not _move(session, nudge, ACTIVE, "closed", closed_at=now, ending=ending, next_at=None):
         return False
+    _withdraw(session, nudge, now)
     said = {"said_done": bool(nudge.said_done_at), "contradicted": nudge.contradicted}
     _record(session, nudge, f"nudge {ending}", now, actor=actor, snapshot=snapshot, detail=said)
     _redraw(session, nudge)
@@ -249,6 +252,8 @@ def _post(session: Session, house: House, nudge: Nudge, person: Person, now: dat
     kind = "review" if nudge.rule.startswith(REVIEW) else "escalation" if nudge.level else "nudge"
     post(session, house, f"{nudge.id}:{number}", kind, person, now, nudge=nudge.id)
     _record(session, nudge, "nudge planned", now, detail={"to": person.id, "send": number, "why": why})
+    if house.address(person) is None:
+        _unreachable(session, house, nudge, person.id, now)
 
 
 def post(session: Session, house: House, marker: str, kind: str, person: Person, now: datetime, *, nudge: str = "",
@@ -283,9 +288,17 @@ def undelivered(session: Session, house: House, delivery: Delivery, reason: str,
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if nudge is None or delivery.kind == "exception":
         return
-    _record(session, nudge, "nudge undelivered", now, detail={"to": delivery.person})
+    if delivery.marker == f"{nudge.id}:{nudge.sends}":
+        _unreachable(session, house, nudge, delivery.person, now)
+
+
+def _unreachable(session: Session, house: House, nudge: Nudge, person: str, now: datetime) -> None:
+    """One rung up, because it cannot arrive where it went; at the top there is only trying again another day."""
+    _record(session, nudge, "nudge undelivered", now, detail={"to": person})
     if nudge.level < len(_rungs(house, nudge)):
         _move(session, nudge, ("open",), "open", level=nudge.level + 1, next_at=now)
+    else:
+        _move(session, nudge, ("open",), "open", next_at=due_at(now, parse_clock("1 open d"), house.site(nudge.site)))
 
 
 def dropped(session: Session, delivery: Delivery, reason: str, now: datetime) -> None:
@@ -387,11 +400,13 @@ def report_wrong(
     session: Session, house: House, nudge: Nudge, person: Person, reason: str, note: str, now: datetime
 ) -> Outcome:
     """Wrong: closed and counted against the rule; "not mine" goes one rung up instead, because somebody's it is."""
-    kept = _keep_note(session, note, person, now)
-    detail = {"reason": reason, "note": kept[1]}
     if reason == "not-mine" and nudge.level < len(_rungs(house, nudge)):
-        if not _move(session, nudge, ("open", "sent", "acknowledged", "snoozed"), "open", level=nudge.level + 1, next_at=now):
+        is_theirs = nudge.person == person.id  # whoever's card it is: said again, or by others, it would climb the whole ladder
+        if not is_theirs or not _move(
+            session, nudge, ("sent", "acknowledged", "snoozed"), "open", level=nudge.level + 1, next_at=now, snoozed_until=None
+        ):
             return _late(nudge)
+        detail = {"reason": reason, "note": _keep_note(session, note, person, now)[1]}
         outcome = _pressed(session, house, nudge, person, "nudge not mine", now, detail)
         _give(session, house, nudge, now)
         return outcome
@@ -399,6 +414,7 @@ def report_wrong(
     if not _move(session, nudge, states, "closed", closed_at=now, ending="wrong", next_at=None):
         return _late(nudge)
     _withdraw(session, nudge, now)
+    detail = {"reason": reason, "note": _keep_note(session, note, person, now)[1]}
     return _pressed(session, house, nudge, person, "nudge wrong", now, detail)
 
 
@@ -410,6 +426,7 @@ def ask_exception(
     states = ("open", "sent", "acknowledged", "snoozed")
     if not _move(session, nudge, states, "exception_asked", next_at=due_at(now, DECIDE_WITHIN, site), snoozed_until=None):
         return _late(nudge)
+    _withdraw(session, nudge, now)  # asked again before anybody decided: the newer reason counts
     note_id, commitment = _keep_note(session, note, person, now)
     ask = ExceptionAsked(id=new_ref(), nudge=nudge.id, reason=reason, note=note_id, asked_by=person.id, asked_at=now)
     session.add(ask)
@@ -437,12 +454,14 @@ def decide(session: Session, house: House, ask: ExceptionAsked, person: Person, 
         return "already"
     session.refresh(ask)
     if granted:
-        _move(session, nudge, ("exception_asked", "open", "sent", "acknowledged"), "excepted", next_at=until)
-    else:
-        _move(session, nudge, ("exception_asked",), "open", next_at=now)
+        states = ("exception_asked", "open", "sent", "acknowledged", "snoozed")
+        _move(session, nudge, states, "excepted", next_at=until, snoozed_until=None)
+        is_back = False
+    else:  # where nobody had decided in time it is back already
+        is_back = _move(session, nudge, ("exception_asked",), "open", next_at=now)
     detail = {"exception": ask.id, "reason": ask.reason, "expires": until.isoformat() if until else None}
     _pressed(session, house, nudge, person, f"exception {state}", now, detail)
-    if not granted:
+    if is_back:
         _give(session, house, nudge, now)
     return "done"
 

@@ -138,12 +138,18 @@ class Console:
             self._changed.notify_all()
 
 
+BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _SOFT = re.compile(r"(?<!\n)\n(?!\n|\s*(?:[-*+]|\d+[.)])\s|\s*\|)")
 
 
 def flowing(text: str) -> str:
     """A quote as a reader sees it: line breaks that Markdown means as blanks are blanks; lists and paragraphs stay."""
     return _SOFT.sub(" ", text)
+
+
+def without_marks(text: str) -> str:
+    """A quote for a terminal: flowing, and without Markdown's stars for bold."""
+    return BOLD.sub(r"\1", flowing(text))
 
 
 def clean(text: str) -> str:

@@ -24,6 +24,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 
 import uvicorn
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -32,7 +33,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.chat import Card
-from bot.platforms.console import clean, flowing, when
+from bot.platforms.console import BOLD, clean, flowing, when
 from bot.platforms.console.desk import KINDS, Desk, NoticeCode, PersonView
 
 LONGEST = 2000
@@ -501,6 +502,11 @@ def _ref(request: Request) -> str:
     if not _REF.fullmatch(ref):
         raise Problem(404, "A reference is made of letters and digits, as it stands on a card.")
     return ref.upper()
+
+
+def _quoted(text: str) -> Markup:
+    """A quote for the page: escaped first, then with Markdown's bold, and flowing."""
+    return Markup(BOLD.sub(r"<strong>\1</strong>", str(escape(flowing(text)))))  # noqa: S704 escaped above
 
 
 def _templates(base: str) -> Environment:

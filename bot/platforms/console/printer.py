@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bot.chat import Button, Card
-from bot.platforms.console import clean, flowing
+from bot.platforms.console import clean, without_marks
 from bot.platforms.console.desk import KINDS, Look, PersonView, TrailRow
 from bot.platforms.console.when import stamp
 
@@ -65,11 +65,11 @@ class Printer:
         is_quoted_below = bool(card.sources) and card.sources[0].quote.startswith(card.text)
         if card.text and not is_quoted_below:
             for line in card.text.splitlines():
-                self._screen.print(_words(line))
+                self._screen.print(_words(without_marks(line)))
         if card.facts:
             self._screen.print(Padding(_pairs([(f.label, f.value) for f in card.facts]), (0, 0, 0, 2)))
         for source in card.sources:
-            said = Text.assemble(_words(f"“{clean(flowing(source.quote))}”", "italic"), "\n")
+            said = Text.assemble(_words(f"“{clean(without_marks(source.quote))}”", "italic"), "\n")
             where = source.title or f"{source.sop} v{source.version}, {source.step}"
             said.append(f"— {clean(where)}", style="dim")
             self._screen.print(Padding(said, (0, 0, 0, 2)))
