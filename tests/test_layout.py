@@ -87,7 +87,7 @@ def test_nothing_names_a_registry_a_machine_or_work_left_over() -> None:
     forbidden = re.compile(
         r"p[y]pi\.org|p[y]thonhosted\.org|n[p]mjs\.(?:org|com)|d[e]b\.debian\.org"
         r"|(?<![\w.~])/(?:w[o]rk|f[a]rm|r[o]ot|U[s]ers|h[o]me/[a-z]+)/[a-z]"
-        r"|\bT[O]DO\b|\bF[I]XME\b"
+        r"|\bT[O]DO[ :(]|\bF[I]XME[ :(]"
     )
     found = [
         f"{path.relative_to(TOP)}:{number}: {match.group()}"
