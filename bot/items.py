@@ -233,8 +233,8 @@ def merge(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> Me
     said = _said(session, feed, batch)
     session.add(_intake(feed.id, batch, now))
     runs = _runs(session, said)
-    created, owner = _resolve(session, said, runs, now)
-    changed = _place_all(runs, said, owner)
+    created, united, owner = _resolve(session, said, runs, now)
+    changed = _place_all(runs, said, owner) | united
     _store(session, feed.id, runs)
     _advance(row, batch, now)
     session.flush()
@@ -412,14 +412,17 @@ def _owners(session: Session, site: str, rows: Iterable[Row]) -> dict[tuple[str,
     return found
 
 
-def _resolve(session: Session, said: _Said, runs: Mapping[str, list[_Run]], now: datetime) -> tuple[list[str], dict[str, str]]:
+def _resolve(
+    session: Session, said: _Said, runs: Mapping[str, list[_Run]], now: datetime
+) -> tuple[list[str], set[str], dict[str, str]]:
     """Give every statement its item: the one its keys lead to, a new one, or the union of several.
 
-    returns   the new references, and each statement's item
+    returns   the new references, those that now stand for several items, and each statement's item
     """
     site = said.feed.site
     owners = _owners(session, site, said.rows.values())
     created: list[str] = []
+    united: set[str] = set()
     new_keys: list[dict[str, str]] = []
     for row in said.rows.values():
         place = row.site or site
@@ -428,7 +431,10 @@ def _resolve(session: Session, said: _Said, runs: Mapping[str, list[_Run]], now:
         if not refs:
             refs = [_new_item(session, row.kind, place, said.batch.as_of)]
             created += refs
-        ref = refs[0] if len(refs) == 1 else _unite(session, refs, owners, new_keys, runs, now)
+        ref = refs[0]
+        if len(refs) > 1:
+            ref = _unite(session, refs, owners, new_keys, runs, now)
+            united.add(ref)
         for key in keys:
             if key not in owners:
                 new_keys.append(dict(zip(("kind", "site", "name", "value"), key, strict=True)) | {"item": ref})
@@ -438,7 +444,7 @@ def _resolve(session: Session, said: _Said, runs: Mapping[str, list[_Run]], now:
         session.execute(insert(ItemKey), new_keys)
     owner = {n: owners[row.kind, row.site or site, row.keys[0].name, row.keys[0].value] for n, row in said.rows.items()}
     living = set(owner.values())
-    return [ref for ref in created if ref in living], owner
+    return [ref for ref in created if ref in living], united & living, owner
 
 
 def _new_item(session: Session, kind: str, site: str, at: datetime) -> str:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine, select, update
+from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
 from bot import cards, digest, evidence, items, nudges, people
 from bot.cards import Token
 from bot.chat import AmbiguousSend, Card, Platform, Receipt, SendError, card_from_json
 from bot.evidence import Event
-from bot.hours import NeverOpen, digest_day
+from bot.hours import NeverOpen, Site, digest_day
 from bot.items import FeedConfig
-from bot.nudges import House
+from bot.nudges import NUDGES, House
 from bot.practice import MANAGER
-from bot.records import Delivery, ExceptionAsked, Feed, Item, Mark, Nudge, Slot, insert_new, read, write
+from bot.records import Delivery, ExceptionAsked, Feed, Item, Mark, Nudge, Slot, alone, insert_new, read, write
 from bot.rules import Loaded
 from connectors import Batch, Connector, ConnectorError
 
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 """How long a send may take before somebody else looks what became of it."""
 BEFORE_OPENING = timedelta(minutes=20)
+TRIES = 5
+"""How often a delivery may vanish without a trace before it counts as undelivered."""
 GIVE_UP_AFTER = timedelta(hours=6)
 """A delivery whose fate stays unknown for so long is listed as undelivered."""
 _CHUNK = 200
@@ -80,7 +83,7 @@ def tick(r: Round, now: datetime, only: Collection[str] | None = None) -> Swept:
     expect(r, now)
     judge(r, now, done)
     advance(r, now, done)
-    announce(r, now)
+    announce(r, now, done)
     deliver(r, now, done)
     with write(r.engine) as session:
         session.merge(Mark(name="last sweep", value=now.isoformat(), at=now))
@@ -178,7 +181,10 @@ def watch_feeds(r: Round, now: datetime, done: Swept) -> None:
 
 def _tell_manager(session: Session, house: House, site: str, marker: str, now: datetime, card: Card) -> None:
     """A card for whoever is in charge of the site, as soon as they are in."""
-    at, duty = people.manager_on_duty(house.practice, site, now, now + timedelta(days=1))
+    try:
+        at, duty = people.manager_on_duty(house.practice, site, now, now + timedelta(days=1))
+    except people.Unstaffed:
+        return  # `check` says so; the evidence holds what the card would have told
     if nudges.post(session, house, marker, card.kind, duty.person, now, card=card) and at > now:
         session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
 
@@ -189,16 +195,14 @@ def _tell_manager(session: Session, house: House, site: str, marker: str, now: d
 def expect(r: Round, now: datetime) -> None:
     """Make the items that must exist by the calendar: one for each sterilizer and week since the installation's first sweep."""
     with read(r.engine) as session:
-        mark = session.get(Mark, "expecting since")
         newest = session.get(Mark, "expected until")
     week = now.date().isocalendar()
     today = f"{week.year}-W{week.week:02d}-{week.weekday} {r.house.practice.sha256[:12]}"
     if newest is not None and newest.value == today:
         return
     with write(r.engine) as session:
-        since = mark.at if mark else now
-        if mark is None:
-            session.add(Mark(name="expecting since", value="", at=now))
+        insert_new(session, Mark, name="expecting since", value="", at=now)
+        since = session.get_one(Mark, "expecting since").at
         for site, sterilizers in r.house.practice.sterilizers.items():
             items.expect_weeks(session, r.house.site(site), sterilizers, since, now)
         session.merge(Mark(name="expected until", value=today, at=now))
@@ -215,6 +219,7 @@ def judge(r: Round, now: datetime, done: Swept) -> None:
             if not items.due(session, now, held_back, limit=1):
                 return
         with write(r.engine) as session:
+            alone(session, NUDGES)
             past = items.past_until(session, r.feeds)
             batch = items.due(session, now, held_back, _CHUNK)
             active = nudges.active(session, [item.ref for item in batch])
@@ -265,17 +270,38 @@ def advance(r: Round, now: datetime, done: Swept) -> None:
         held_back = _held_back(session, r, now)
         waiting = [n.id for n in nudges.due(session, now, held_back)]
     for nudge_id in waiting:
-        with write(r.engine) as session:
-            nudge = session.get_one(Nudge, nudge_id)
-            if nudge.closed_at or nudge.next_at is None or nudge.next_at > now:
-                continue
-            loaded = r.house.rule_of(nudge)
-            if loaded is None:
-                nudge.next_at = now + timedelta(days=1)  # its rule does not run; `check` says so
-                continue
-            kind = loaded.rule.kind
-            nudges.advance(session, r.house, nudge, now, items.known_until(session, r.feeds, nudge.site, kind))
-            done.advanced += 1
+        try:
+            _advance(r, nudge_id, now, done)
+        except SQLAlchemyError:
+            raise
+        except Exception as bad:  # noqa: BLE001 one nudge that cannot be handled must not hold up all others
+            _put_off(r, nudge_id, bad, now, done)
+
+
+def _advance(r: Round, nudge_id: str, now: datetime, done: Swept) -> None:
+    with write(r.engine) as session:
+        alone(session, NUDGES)
+        nudge = session.get_one(Nudge, nudge_id)
+        if nudge.closed_at or nudge.next_at is None or nudge.next_at > now:
+            return
+        loaded = r.house.rule_of(nudge)
+        if loaded is None:
+            nudge.next_at = now + timedelta(days=1)  # its rule does not run; `check` says so
+            return
+        kind = loaded.rule.kind
+        nudges.advance(session, r.house, nudge, now, items.known_until(session, r.feeds, nudge.site, kind))
+        done.advanced += 1
+
+
+def _put_off(r: Round, nudge_id: str, bad: Exception, now: datetime, done: Swept) -> None:
+    """Try a nudge again in an hour, and say why: nobody in charge of its site, a site without hours, or a fault of ours."""
+    meant = isinstance(bad, people.Unstaffed | NeverOpen)
+    done.problems.append(f"nudge {nudge_id}: {bad if meant else type(bad).__name__}")
+    log.error("nudge %s could not be handled and is tried again in an hour", nudge_id, exc_info=None if meant else bad)
+    with write(r.engine) as session:
+        session.execute(
+            update(Nudge).where(col(Nudge.id) == nudge_id, col(Nudge.next_at) <= now).values(next_at=now + timedelta(hours=1))
+        )
 
 
 def _held_back(session: Session, r: Round, now: datetime) -> list[tuple[str, tuple[str, ...]]]:
@@ -289,7 +315,7 @@ def _held_back(session: Session, r: Round, now: datetime) -> list[tuple[str, tup
 # --- announce --------------------------------------------------------------------------------------------------------------
 
 
-def announce(r: Round, now: datetime) -> None:
+def announce(r: Round, now: datetime, done: Swept) -> None:
     """The morning stand-up of each site, once per local day, to whoever is in charge that day."""
     for site in r.house.practice.sites.values():
         day = digest_day(site, now, BEFORE_OPENING)
@@ -298,18 +324,25 @@ def announce(r: Round, now: datetime) -> None:
         with read(r.engine) as session:
             if session.get(Slot, (f"digest:{site.id}", day)) is not None:
                 continue
-        with write(r.engine) as session:
-            if not insert_new(session, Slot, schedule=f"digest:{site.id}", day=day, at=now):
-                continue
-            card = digest.card(session, r.house, r.feeds, [site.id], now)
-            at, duty = people.manager_on_duty(r.house.practice, site.id, now, now + timedelta(hours=12))
-            marker = f"digest:{site.id}:{day.isoformat()}"
-            nudges.post(session, r.house, marker, "digest", duty.person, now, card=card)
-            if at > now:
-                session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
-            head = evidence.head(session)
-            detail = {"site": site.id, "to": duty.person.id, "head": head.hash if head else ""}
-            evidence.append(session, Event(what="digest posted", at=now, subject=marker, role=MANAGER, detail=detail))
+        try:
+            _announce(r, site, day, now)
+        except people.Unstaffed as nobody:  # the other sites still have their stand-up
+            done.problems.append(str(nobody))
+
+
+def _announce(r: Round, site: Site, day: date, now: datetime) -> None:
+    with write(r.engine) as session:
+        if not insert_new(session, Slot, schedule=f"digest:{site.id}", day=day, at=now):
+            return
+        card = digest.card(session, r.house, r.feeds, [site.id], now)
+        at, duty = people.manager_on_duty(r.house.practice, site.id, now, now + timedelta(hours=12))
+        marker = f"digest:{site.id}:{day.isoformat()}"
+        nudges.post(session, r.house, marker, "digest", duty.person, now, card=card)
+        if at > now:
+            session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
+        head = evidence.head(session)
+        detail = {"site": site.id, "to": duty.person.id, "head": head.hash if head else ""}
+        evidence.append(session, Event(what="digest posted", at=now, subject=marker, role=MANAGER, detail=detail))
 
 
 # --- deliver ---------------------------------------------------------------------------------------------------------------
@@ -346,24 +379,59 @@ def _doubt_expired_leases(r: Round, now: datetime) -> None:
         )
 
 
+@dataclass(frozen=True)
+class _Lease:
+    """The right to send one delivery, once. `attempt` tells it from a later lease of the same delivery."""
+
+    platform: str
+    address: str
+    card: Card
+    attempt: int
+
+
 def _send(r: Round, marker: str, now: datetime, done: Swept) -> None:
-    with write(r.engine) as session:
-        lease = _lease(session, r, marker, now)
+    try:
+        with write(r.engine) as session:
+            alone(session, NUDGES)
+            lease = _lease(session, r, marker, now)
+    except SQLAlchemyError:
+        raise
+    except Exception:  # a card that cannot be drawn must not hold up the others
+        log.exception("delivery %s cannot be drawn", marker)
+        _give_up(r, marker, "it could not be drawn", now, done)
+        return
     if lease is None:
         return
-    platform, address, card = lease
     try:
-        receipt = r.platforms[platform].send(address, card, marker)
+        receipt = r.platforms[lease.platform].send(lease.address, lease.card, marker)
     except SendError as refused:
-        _refused(r, marker, refused, now, done)
+        _refused(r, marker, lease.attempt, refused, now, done)
     except AmbiguousSend:
-        with write(r.engine) as session:
-            _set(session, marker, state="ambiguous", lease_until=None, not_before=now)
+        _doubt(r, marker, lease.attempt, now)
+    except Exception:  # whatever it was, the platform may have taken the card before it
+        log.exception("delivery %s ended in a fault of ours", marker)
+        _doubt(r, marker, lease.attempt, now)
     else:
         _arrived(r, marker, receipt, now, done)
 
 
-def _lease(session: Session, r: Round, marker: str, now: datetime) -> tuple[str, str, Card] | None:
+def _doubt(r: Round, marker: str, attempt: int, now: datetime) -> None:
+    with write(r.engine) as session:
+        delivery = session.get_one(Delivery, marker)
+        if delivery.state == "sending" and delivery.attempts == attempt:
+            _set(session, marker, state="ambiguous", lease_until=None, not_before=now)
+
+
+def _give_up(r: Round, marker: str, reason: str, now: datetime, done: Swept) -> None:
+    with write(r.engine) as session:
+        alone(session, NUDGES)
+        delivery = session.get_one(Delivery, marker)
+        if delivery.ended_at is None:
+            nudges.undelivered(session, r.house, delivery, reason, now)
+            done.undelivered += 1
+
+
+def _lease(session: Session, r: Round, marker: str, now: datetime) -> _Lease | None:
     """Take one delivery, drawn as it must be now; None where somebody else has it or it is no longer right."""
     delivery = session.get(Delivery, marker)
     if delivery is None or delivery.state != "pending":
@@ -386,7 +454,10 @@ def _lease(session: Session, r: Round, marker: str, now: datetime) -> tuple[str,
         .values(state="sending", lease_until=now + LEASE, attempts=delivery.attempts + 1, card=card.as_json(), kind=card.kind
                 if delivery.kind in ("nudge", "escalation") else delivery.kind)
     )  # fmt: skip
-    return (delivery.platform, delivery.address, card) if getattr(taken, "rowcount", 0) == 1 else None
+    if getattr(taken, "rowcount", 0) != 1:
+        return None
+    session.refresh(delivery)
+    return _Lease(delivery.platform, delivery.address, card, delivery.attempts)
 
 
 def _not_now(session: Session, delivery: Delivery, nudge: Nudge | None, reachable: datetime | None, now: datetime) -> None:
@@ -411,6 +482,9 @@ def _drawn(session: Session, r: Round, delivery: Delivery, nudge: Nudge | None, 
     if nudge.closed_at or nudge.state not in ("open", "sent"):
         nudges.dropped(session, delivery, "answered meanwhile", now)
         return None
+    if delivery.marker != f"{nudge.id}:{nudge.sends}":
+        nudges.dropped(session, delivery, "a later message took its place", now)
+        return None
     if not nudge.rule.startswith(nudges.REVIEW) and not _still_stalled(session, r, delivery, nudge, now):
         return None
     return nudges.card(session, r.house, nudge, now)
@@ -421,6 +495,7 @@ def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge,
     seen = nudges.snapshot_of(session, r.house, nudge)
     if seen is None:
         nudges.dropped(session, delivery, "its rule no longer runs", now)
+        nudges.give_again(session, nudge, now)  # waits until the rule runs again
         return False
     loaded, s = seen
     if (nudge.site, loaded.rule.kind) in items.unjudged(session, r.feeds, now):
@@ -436,16 +511,20 @@ def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge,
 
 def _arrived(r: Round, marker: str, receipt: Receipt, now: datetime, done: Swept) -> None:
     with write(r.engine) as session:
+        alone(session, NUDGES)
         delivery = session.get_one(Delivery, marker)
-        if delivery.state in ("sending", "ambiguous"):
+        if delivery.ended_at is None:
             nudges.sent(session, r.house, delivery, receipt, now)
             done.sent += 1
 
 
-def _refused(r: Round, marker: str, refused: SendError, now: datetime, done: Swept) -> None:
+def _refused(r: Round, marker: str, attempt: int, refused: SendError, now: datetime, done: Swept) -> None:
     """The platform said no: for good, or not now."""
     with write(r.engine) as session:
+        alone(session, NUDGES)
         delivery = session.get_one(Delivery, marker)
+        if delivery.state != "sending" or delivery.attempts != attempt:
+            return  # it took longer than the lease, and somebody else is looking after it
         if refused.permanent or now - delivery.created_at > GIVE_UP_AFTER:
             nudges.undelivered(session, r.house, delivery, refused.reason, now)
             done.undelivered += 1
@@ -461,44 +540,45 @@ def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
     try:
         receipt = r.platforms[delivery.platform].find(delivery.address, marker)
     except (AmbiguousSend, SendError, KeyError):
-        with write(r.engine) as session:
-            if now - delivery.created_at > GIVE_UP_AFTER:
-                nudges.undelivered(session, r.house, delivery, "nobody knows whether it arrived", now)
-                done.undelivered += 1
-            else:
+        if now - delivery.created_at > GIVE_UP_AFTER:
+            _give_up(r, marker, "nobody knows whether it arrived", now, done)
+        else:
+            with write(r.engine) as session:
                 _set(session, marker, not_before=now + timedelta(minutes=2))
         return
     if receipt is not None:
         _arrived(r, marker, receipt, now, done)
+    elif delivery.attempts >= TRIES:
+        _give_up(r, marker, "it vanished each time it was sent", now, done)
     else:
         with write(r.engine) as session:
-            _set(session, marker, state="pending", not_before=now)
+            again = update(Delivery).where(col(Delivery.marker) == marker, col(Delivery.state) == "ambiguous")
+            session.execute(again.values(state="pending", not_before=now))
         _send(r, marker, now, done)
 
 
 def _redraw(r: Round, now: datetime, done: Swept) -> None:
-    """Edit in place the cards whose nudge has changed since they were sent."""
+    """Edit in place the cards whose nudge has changed since they were sent; the note of it goes after the edit, not before."""
     with read(r.engine) as session:
         query = select(col(Delivery.marker)).where(col(Delivery.redraw), col(Delivery.state) == "sent")
         markers = list(session.scalars(query.limit(1000)))
     for marker in markers:
-        with write(r.engine) as session:
+        with read(r.engine) as session:
             delivery = session.get_one(Delivery, marker)
             card = _current(session, r.house, delivery, now)
-            _set(session, marker, redraw=False, **({"card": card.as_json()} if card else {}))
-        if card is None or delivery.platform not in r.platforms:
-            continue
-        try:
-            r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
-            done.redrawn += 1
-        except AmbiguousSend:
-            with write(r.engine) as session:
-                _set(session, marker, redraw=True)
-        except SendError as refused:
-            if not refused.permanent:
-                with write(r.engine) as session:
-                    _set(session, marker, redraw=True)
-            log.warning("a sent card could not be edited: %s", refused.reason)
+        if card is not None and delivery.platform in r.platforms:
+            try:
+                r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
+                done.redrawn += 1
+            except AmbiguousSend:
+                continue
+            except SendError as refused:
+                log.warning("a sent card could not be edited: %s", refused.reason)
+                if not refused.permanent:
+                    continue
+        with write(r.engine) as session:
+            if _current(session, r.house, session.get_one(Delivery, marker), now) == card:  # else it changed again meanwhile
+                _set(session, marker, redraw=False, **({"card": card.as_json()} if card else {}))
 
 
 def _current(session: Session, house: House, delivery: Delivery, now: datetime) -> Card | None:

@@ -118,7 +118,7 @@ class Signals:
     @property
     def off_topic(self) -> bool:
         """Nothing of the library comes near: no passage is worth showing."""
-        return self.certainty < -2
+        return self.certainty < -2.5
 
 
 @dataclass(frozen=True)
@@ -195,6 +195,7 @@ def everything(entries: Sequence[Entry]) -> Mask:
 _WORD = re.compile(r"[a-z0-9]+")
 _ENTITY = re.compile(r"&#?\w{2,8};")
 _CONTRACTED = re.compile(r"(?:n't|'(?:s|ll|d|ve|re|m))\b")
+_HEDGE = re.compile(r"\bi (?:think|guess|believe|suppose)\b")
 _LETTER = re.compile(r"\b([a-z])-([a-z])")  # x-ray, e-mail
 _BRITISH = re.compile(r"is(e|ed|es|er|ers|ing|ation|ations|able)$")
 _MAX_TERMS = 120
@@ -204,7 +205,7 @@ _local = threading.local()
 def terms(text: str) -> list[str]:
     """The stems of the words that carry meaning, in order, in one spelling (`sterilise` is `sterilize`)."""
     plain = _CONTRACTED.sub("", _ENTITY.sub(" ", text.lower().replace("’", "'"))).replace("'", "")
-    plain = _LETTER.sub(r"\1\2", plain)
+    plain = _LETTER.sub(r"\1\2", _HEDGE.sub(" ", plain))
     empty = _words().empty
     words = [_BRITISH.sub(r"iz\1", word) if len(word) > 6 else word for word in _WORD.findall(plain) if word not in empty]
     words = [_words().forms.get(word, word).replace("colour", "color").replace("metre", "meter") for word in words]

@@ -45,7 +45,7 @@ STEP = Source(
         "Open the list of claims that nobody has touched for two open days. Take the oldest first: check its status with the "
         "payer, write what you learned, and set the next date."
     ),
-    title=Wording("Billing and claims playbook"),
+    title=Wording("Billing and claims playbook v1, step 6: Work the claims list every day"),
 )
 
 SENTENCES: dict[NoticeCode, str] = {

@@ -235,7 +235,7 @@ def test_a_newcomer_sees_who_they_are_and_what_waits(client: TestClient) -> None
     assert "You are Bea Lindqvist, billing coordinator at Harbor" in page.all("aside", id="welcome")[0][1]
     assert [title for _, title in page.all("h3", class_="title")] == ["Claim untouched · $1,250.00"]
     assert page.all("blockquote")[0][1].startswith("Open the list of claims")
-    assert page.all("figcaption")[0][1] == "Billing and claims playbook v1, work-claims-daily"
+    assert page.all("figcaption")[0][1] == "Billing and claims playbook v1, step 6: Work the claims list every day"
     assert page.all("button", class_="chip")[0][1] == "What do I do with a denied claim?"
     (tom,) = [text for attrs, text in page.all("a") if attrs.get("href") == f"/{TOKEN}/?as=tom"]
     assert "Treatment coordinator, Pine" in tom

@@ -260,7 +260,7 @@ def test_text_for_people_is_plain_when_piped_and_holds_no_live_escape(desk: Fake
     text = out.getvalue()
     assert "\x1b" not in text
     assert "[1] On it" in text
-    assert "— Billing and claims playbook v1, work-claims-daily" in text
+    assert "— Billing and claims playbook v1, step 6" in text
     assert max(len(line) for line in text.splitlines()) <= 92
 
 
