@@ -53,14 +53,14 @@ NO_TEXT = SopText("")
 
 @dataclass(frozen=True, order=True)
 class Finding:
-    """One thing wrong or missing: file name, line counted from 1, one sentence."""
+    """One thing wrong or missing: file name, line counted from 1 (0: the file as a whole), one sentence."""
 
     file: str
     line: int
     what: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}"
+        return f"{self.file}:{self.line}: {self.what}" if self.line else f"{self.file}: {self.what}"
 
 
 class SopError(Exception):
