@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +68,8 @@ class _Standing:
     house: House
     feeds: Mapping[str, FeedConfig]
     refused: tuple[Refused, ...]
+    wrong: str = ""
+    """What is wrong with the files as they are now; the rest is as they last were without a mistake."""
 
 
 class Holdfast:
@@ -137,8 +139,18 @@ class Holdfast:
         practice_file, feeds_file = self.home / "practice.toml", self.home / "feeds.toml"
         key = (_stamp(practice_file), _stamp(feeds_file), self.library.generation())
         if self._standing is None or self._standing.key != key:
-            self._standing = self._read(key, practice_file, feeds_file)
+            self._standing = self._read_or_keep(key, practice_file, feeds_file)
         return self._standing
+
+    def _read_or_keep(self, key: tuple[object, ...], practice_file: Path, feeds_file: Path) -> _Standing:
+        """What the files say; once running, what they last said without a mistake."""
+        try:
+            return self._read(key, practice_file, feeds_file)
+        except (PracticeError, items.FeedsError, CannotStart) as bad:
+            if self._standing is None:
+                raise
+            log.warning("the files have a mistake and are used as they were before it: %s", bad)
+            return replace(self._standing, key=key, wrong=str(bad))
 
     def _read(self, key: tuple[object, ...], practice_file: Path, feeds_file: Path) -> _Standing:
         if not practice_file.exists():
@@ -406,13 +418,15 @@ class Holdfast:
             problems = {f.id: f.problem for f in session.scalars(select(Feed)) if f.problem}
         stale = [feed.name for feed in status.feeds if feed.stale]
         refused = [each.why for each in self.standing().refused]
+        wrong = self.standing().wrong
         return {
-            "ok": not (stale or problems or refused or status.undelivered),
+            "ok": not (stale or problems or refused or wrong or status.undelivered),
             "now": now.isoformat(),
             "last_sweep": status.swept_at.isoformat() if status.swept_at else "never",
             "feeds": {feed.name: feed.as_of.isoformat() if feed.as_of else "nothing yet" for feed in status.feeds},
             "stale": stale,
             "problems": problems,
+            "files": wrong,
             "set_aside": [f"{feed}: {name}: {why}" for feed, name, why in aside],
             "rules_refused": refused,
             "queue": int(waiting or 0),

@@ -125,7 +125,7 @@ class Installation(Holdfast):
     sends_to: Platform | None = None
 
     @property
-    def platforms(self) -> Mapping[str, Platform]:  # type: ignore[override]
+    def platforms(self) -> Mapping[str, Platform]:
         return {"console": self.sends_to or self.console}
 
 
