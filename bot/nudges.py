@@ -234,9 +234,10 @@ def give_again(session: Session, nudge: Nudge, now: datetime) -> None:
 
 def _nobody(session: Session, house: House, nudge: Nudge, role: str, now: datetime) -> None:
     """Nobody can be found for the role in time: it goes to the manager, and the evidence says why."""
-    top = _rungs(house, nudge)
+    rungs = _rungs(house, nudge)
+    managers = rungs.index(MANAGER) + 1 if MANAGER in rungs[nudge.level :] else len(rungs)
     _record(session, nudge, "nobody on duty", now, detail={"for": role})
-    if _move(session, nudge, ("open",), "open", level=len(top), next_at=now):
+    if _move(session, nudge, ("open",), "open", level=managers, next_at=now):
         at, duty = people.manager_on_duty(house.practice, nudge.site, now, nudge.due_at)
         if at > now:
             _move(session, nudge, ("open",), "open", next_at=at)

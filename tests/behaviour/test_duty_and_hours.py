@@ -16,6 +16,7 @@ def test_on_leave_the_cover_is_asked_and_may_press(opens: Opens) -> None:
     """Without this work lies until somebody is back from holiday."""
     chat = ConsoleChat(opens(practice=LEAVE))
     chat.small.report("harbor", Claim("C-1", START))
+    chat.small.report("pine")
     chat.small.until(at("2026-03-04", "10:00"))
     assert chat.inbox("bea") == []
     assert [m.title for m in chat.inbox("tom")] == ["Claim not touched · $1,250.00"]
@@ -27,6 +28,7 @@ def test_where_nobody_holds_the_role_the_manager_is_told(opens: Opens) -> None:
     """Without this a job that nobody has is a job that nobody hears of."""
     chat = ConsoleChat(opens(practice=NOBODY))
     chat.small.report("harbor", Claim("C-1", START))
+    chat.small.report("pine")
     chat.small.until(at("2026-03-04", "10:00"))
     assert [m.title for m in chat.inbox("mona") if "Stand-up" not in m.title] == ["Claim not touched · $1,250.00"]
     assert [e.detail["for"] for e in chat.small.events("nobody on duty")] == ["billing_coordinator"]
@@ -37,6 +39,7 @@ def test_with_the_manager_away_it_goes_to_the_managers_cover(opens: Opens) -> No
     away = NOBODY.replace('cover = ["olu"]', 'cover = ["olu"]\nleave = [{ from = 2026-03-01, until = 2026-03-31 }]')
     chat = ConsoleChat(opens(practice=away))
     chat.small.report("harbor", Claim("C-1", START))
+    chat.small.report("pine")
     chat.small.until(at("2026-03-04", "10:00"))
     assert chat.inbox("mona") == []
     assert [m.title for m in chat.inbox("olu") if "Stand-up" not in m.title] == ["Claim not touched · $1,250.00"]
@@ -108,6 +111,7 @@ def test_somebody_who_has_left_hears_nothing_and_presses_nothing(opens: Opens) -
     gone = PRACTICE.replace('cover = ["tom"]', 'cover = ["tom"]\nends = 2026-03-03')
     chat = ConsoleChat(opens(practice=gone))
     chat.small.report("harbor", Claim("C-1", START))
+    chat.small.report("pine")
     chat.small.until(at("2026-03-04", "10:00"))
     assert chat.inbox("bea") == []
     said = chat.small.holdfast.press("bea", "done", chat.small.nudge().id, "", "left")
