@@ -319,15 +319,18 @@ def evidence(options: argparse.Namespace, settings: Settings) -> int:
                 _say(options, {"seq": entry.link.seq, "hash": entry.link.hash, **_plain(event)}, text)
             return 0
         verdict = ledger.verify(session)
+        seen = options.head is None or ledger.holds(session, options.head)
     head = verdict.head.hash if verdict.head else ""
     why = str(verdict.first_bad) if verdict.first_bad else ""
     if not why and verdict.triggers_missing:
         why = f"the guards {', '.join(verdict.triggers_missing)} are missing"
-    facts = {"ok": verdict.ok, "rows": verdict.length, "head": head, "erased": verdict.erased, "first_bad": why}
-    _say(options, facts, f"OK: {verdict.length} rows, head {head}" if verdict.ok else "")
-    if not verdict.ok:
+    if verdict.ok and not seen:
+        why = f"no row has the head {options.head}: rows that were there when it was printed are gone or were written anew"
+    facts = {"ok": verdict.ok and seen, "rows": verdict.length, "head": head, "erased": verdict.erased, "first_bad": why}
+    _say(options, facts, "" if why else f"OK: {verdict.length} rows, head {head}")
+    if why:
         print(f"NOT OK: {why}", file=sys.stderr)
-    return 0 if verdict.ok else 1
+    return 1 if why else 0
 
 
 def backup(options: argparse.Namespace, settings: Settings) -> int:
@@ -472,6 +475,9 @@ def parser() -> argparse.ArgumentParser:
     a = command("evidence", evidence)
     a.add_argument("what", choices=("verify", "export", "show"), help="what to do with the ledger")
     a.add_argument("--ref", help="show: only this item's rows")
+    a.add_argument(
+        "--head", metavar="HASH", help="verify: a head printed earlier, e.g. in a stand-up, must still be in the chain"
+    )
     a.add_argument("--last", type=_positive, default=50, help="show: how many rows (default 50)")
     a = command("backup", backup, has_json=False)
     a.add_argument("file", metavar="FILE", help="the file to write")

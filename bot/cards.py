@@ -8,7 +8,7 @@ What people type (a note to a reason) goes through `redact` before it is stored 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -127,7 +127,7 @@ class Token:
         return self.word
 
 
-Sayable = Money | Count | When | Day | Age | Ref | Token | Person | Role | Site | SopText | Wording | int
+Sayable = Money | Count | When | Day | Age | Ref | Token | Person | Role | Site | Rule | SopText | Wording | int
 
 
 def say(template: str, **values: Sayable) -> Wording:
@@ -145,7 +145,7 @@ def _spoken(value: Sayable) -> str:
             return str(value)
         case Person() | Site():
             return value.name
-        case Role():
+        case Role() | Rule():
             return value.title
         case Money() | Count() | When() | Day() | Age() | Ref() | Token():
             return str(value)
@@ -236,7 +236,7 @@ class NudgeView:
 
 def nudge(view: NudgeView) -> Card:
     """The card of a nudge in whatever state it is: what, why now, the step, the deadline, the buttons that make sense now."""
-    title = say("{title}", title=Wording(view.rule.title))
+    title = say("{title}", title=view.rule)
     if view.amount_cents:
         title = say("{title} · {money}", title=title, money=Money(view.amount_cents))
     return Card(
@@ -335,6 +335,19 @@ def _buttons(view: NudgeView) -> tuple[Button, ...]:
     return (Button("on_it", view.id, say("On it"), style="primary"), done, snooze, cannot, wrong)
 
 
+DECIDED: dict[str, str] = {
+    "granted": "Approved by {who}, {at}.",
+    "refused": "Refused by {who}, {at}.",
+    "expired": "Expired; it was approved by {who}, {at}.",
+}
+"""How an exception was decided."""
+
+
+def choices(table: Mapping[str, str]) -> Wording:
+    """The reasons a person may choose from, in a row. `table` is REASONS or WRONG."""
+    return lines([say(table[code]) for code in table], ", ")
+
+
 # --- exceptions and reviews ----------------------------------------------------------------------------------------------
 
 
@@ -363,7 +376,7 @@ def exception(
     text = say("{who} cannot do this step and asks for an exception. Without a decision the step stands.", who=asked_by)
     return Card(
         kind="exception",
-        title=say("Exception asked: {title}", title=Wording(view.rule.title)),
+        title=say("Exception asked: {title}", title=view.rule),
         text=decision or text,
         facts=tuple(facts),
         sources=(view.quote.source(),) if view.quote else (),
@@ -398,7 +411,7 @@ def review(
     )
     return Card(
         kind="review",
-        title=say("{title}: backlog to review", title=Wording(rule.title)),
+        title=say("{title}: backlog to review", title=rule),
         text=ended or text,
         facts=tuple(facts),
         sources=(quote.source(),) if quote and not ended else (),

@@ -127,7 +127,7 @@ def _decisions(session: Session, house: House, sites: Sequence[str], now: dateti
                 "Decide {n}: {who} cannot do “{what}” ({why}), {ref}.",
                 n=n,
                 who=who,
-                what=Wording(loaded.rule.title),
+                what=loaded.rule,
                 why=say(cards.REASONS[ask.reason]),
                 ref=cards.Ref(nudge.item),
             )
@@ -139,7 +139,7 @@ def _decisions(session: Session, house: House, sites: Sequence[str], now: dateti
         if loaded is None:
             continue
         n = len(asked) + 1
-        what = Wording(loaded.rule.title)
+        what = loaded.rule
         asked.append(say("Decide {n}: the backlog of “{what}” at {site}.", n=n, what=what, site=house.site(review.site)))
         buttons.append(Button("show", review.id, say("{n}: Look at it", n=n)))
     return tuple(buttons), asked
@@ -246,7 +246,7 @@ def rank(house: House, nudge: Nudge) -> tuple[bool, datetime, int, datetime]:
 
 def _day_line(house: House, n: int, nudge: Nudge, zone: ZoneInfo) -> Wording:
     loaded = house.rule_of(nudge)
-    title = Wording(loaded.rule.title.removesuffix(".")) if loaded else cards.NOTHING
+    title = say("{title}", title=loaded.rule) if loaded else cards.NOTHING
     if nudge.rule.startswith(nudges.REVIEW):
         title = say("{title}: backlog to review", title=title)
     line = say("{n}. {title} · by {due}", n=n, title=title, due=When(nudge.due_at, zone))

@@ -332,6 +332,14 @@ _FORMAT = {
 }
 
 
+def holds(session: Session, head: str) -> bool:
+    """Whether some link's hash begins with `head` (8 characters or more): a head once printed must stay in its chain."""
+    if len(head) < 8:
+        raise EvidenceError("a head is named by at least its first 8 characters")
+    query = select(LedgerRow.seq).where(col(LedgerRow.hash).startswith(head.lower(), autoescape=True))
+    return session.exec(query.limit(1)).first() is not None
+
+
 def export(session: Session, stream: TextIO) -> int:
     """Write every link with its content as JSON lines that can be verified without us; gives back the number of links.
 

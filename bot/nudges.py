@@ -602,8 +602,7 @@ def exception_card(session: Session, house: House, ask: ExceptionAsked, now: dat
     by = house.person(ask.decided_by)
     decided = cards.NOTHING
     if ask.state in ("granted", "refused", "expired") and by and ask.decided_at:
-        word = {"granted": "Approved", "refused": "Refused", "expired": "Expired; it was approved"}[ask.state]
-        decided = cards.say(f"{word} by {{who}}, {{at}}.", who=by, at=shown.when(ask.decided_at))
+        decided = cards.say(cards.DECIDED[ask.state], who=by, at=shown.when(ask.decided_at))
     elif ask.state == "withdrawn" or nudge.closed_at:
         decided = cards.say("No longer needed: the work was reported done or the item is closed.")
     if who is None:

@@ -384,7 +384,7 @@ def _changed(value: Any, column: str, chance: random.Random) -> Any:
     if isinstance(value, datetime):
         return value + timedelta(microseconds=chance.choice([1, -1]))
     if value is None:
-        return NOW.replace(tzinfo=None) if column == "erased_at" else "{}"
+        return NOW.replace(tzinfo=None).isoformat(" ") if column == "erased_at" else "{}"
     place = chance.randrange(len(value))
     letter = chance.choice([c for c in "0123456789abcdefXYZ -:" if c != value[place]])
     return value[:place] + letter + value[place + 1 :]

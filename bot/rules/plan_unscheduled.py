@@ -5,7 +5,7 @@ Source: SOP "Treatment follow-up", step schedule-treatment. Any other appointmen
 
 from __future__ import annotations
 
-from datetime import datetime, time
+from datetime import UTC, datetime, time
 
 from bot.hours import opening
 from bot.rules import Finding, Rule, Snapshot, ran_out, when_clock_ran_out
@@ -15,7 +15,7 @@ RULE = Rule(
     kind="treatment_plan",
     step="treatment-follow-up#schedule-treatment",
     title="Treatment plan not scheduled",
-    why="The plan was presented {since} and none of its procedures is on the schedule.",
+    why="None of this plan's procedures is on the schedule, and nothing has moved on it since {since}.",
     done="An appointment holds planned procedures of this plan, or the plan is declined or completed.",
 )
 
@@ -35,10 +35,10 @@ def proof(s: Snapshot, since: datetime) -> datetime | None:
 
 
 def _since(s: Snapshot) -> datetime | None:
-    """From the presentation, or from the last contact the source shows: a dated contact starts the clock again."""
+    """From the presentation, or from what moved since: a contact, an answer, an appointment that was taken off again."""
     presented = s.facts.get("presented_on")
     if presented is None or s.facts.get("status", "active") not in ("active", "accepted") or proof(s, s.opened_at):
         return None
-    start = opening(s.site, presented) or datetime.combine(presented, time(12), s.site.zone)
-    contacted = s.facts.get("contacted_at")
-    return max(start, contacted) if contacted else start
+    start = opening(s.site, presented) or datetime.combine(presented, time(12), s.site.zone).astimezone(UTC)
+    moved = s.moved_at if s.moved_at > s.opened_at else start  # first seen is not yet movement
+    return max(start, moved, s.facts.get("contacted_at", start))
