@@ -41,4 +41,5 @@ def _since(s: Snapshot) -> datetime | None:
         return None
     start = opening(s.site, presented) or datetime.combine(presented, time(12), s.site.zone).astimezone(UTC)
     moved = s.moved_at if s.moved_at > s.opened_at else start  # first seen is not yet movement
-    return max(start, moved, s.facts.get("contacted_at", start))
+    contacted: datetime = s.facts.get("contacted_at", start)
+    return max(start, moved, contacted)
