@@ -238,7 +238,7 @@ class _Note:
         if pressed.verb in ("cant", "wrong"):
             table = REASONS if pressed.verb == "cant" else WRONG
             if not note:
-                return cards.reply(say("Why? Pick a reason: {reasons}.", reasons=cards.choices(table)))
+                return cards.reply(say("Why? Pick a reason: {reasons}.", reasons=cards.choices(pressed.verb)))
             code, rest = parse_reason(note, table)
             return _Note(code=code, text=cards.redact(rest))
         return _Note()

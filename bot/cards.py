@@ -8,7 +8,7 @@ What people type (a note to a reason) goes through `redact` before it is stored 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Literal
@@ -343,9 +343,11 @@ DECIDED: dict[str, str] = {
 """How an exception was decided."""
 
 
-def choices(table: Mapping[str, str]) -> Wording:
-    """The reasons a person may choose from, in a row. `table` is REASONS or WRONG."""
-    return lines([say(table[code]) for code in table], ", ")
+def choices(verb: str) -> Wording:
+    """The reasons a person may choose from, in a row."""
+    if verb == "wrong":
+        return lines([say(WRONG[code]) for code in WRONG], ", ")
+    return lines([say(REASONS[code]) for code in REASONS], ", ")
 
 
 # --- exceptions and reviews ----------------------------------------------------------------------------------------------
