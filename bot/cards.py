@@ -8,10 +8,12 @@ What people type (a note to a reason) goes through `redact` before it is stored 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Literal
+from functools import cache
+from typing import Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo
 
 from bot.chat import Button, Card, Fact, Kind, Source, UnsafeText, Wording
@@ -44,8 +46,24 @@ WRONG: dict[str, str] = {
 # --- values that may stand in a sentence ---------------------------------------------------------------------------------
 
 
+class _Typed:
+    """A value that holds exactly what its fields say. raises UnsafeText from its making, where one holds anything else"""
+
+    def __post_init__(self) -> None:
+        own: Any = type(self)
+        for name, kind in _fields(own).items():
+            value = getattr(self, name)
+            if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
+                raise UnsafeText(f"{name} of {type(self).__name__} may not hold a {type(value).__name__}")
+
+
+@cache
+def _fields(of: Any) -> dict[str, Any]:
+    return get_type_hints(of)
+
+
 @dataclass(frozen=True)
-class Money:
+class Money(_Typed):
     cents: int
 
     def __str__(self) -> str:
@@ -54,7 +72,7 @@ class Money:
 
 
 @dataclass(frozen=True)
-class Count:
+class Count(_Typed):
     """A number and its noun: `Count(1, "claim")` is "1 claim", `Count(3, "claim")` is "3 claims"."""
 
     n: int
@@ -66,7 +84,7 @@ class Count:
 
 
 @dataclass(frozen=True)
-class When:
+class When(_Typed):
     """An instant as its reader sees it: "Thu Feb 26, 3:15 PM"."""
 
     at: datetime
@@ -79,7 +97,7 @@ class When:
 
 
 @dataclass(frozen=True)
-class Day:
+class Day(_Typed):
     day: date
 
     def __str__(self) -> str:
@@ -87,16 +105,16 @@ class Day:
 
 
 @dataclass(frozen=True)
-class Age:
+class Age(_Typed):
     """A length of time in its largest sensible unit: "9 days", "5 hours"."""
 
     length: timedelta
 
     def __str__(self) -> str:
-        hours = int(self.length.total_seconds() // 3600)
-        if hours >= 48:
-            return str(Count(hours // 24, "day"))
-        return str(Count(hours, "hour")) if hours else str(Count(max(int(self.length.total_seconds() // 60), 0), "minute"))
+        minutes = max(int(self.length.total_seconds() // 60), 0)
+        if minutes >= 48 * 60:
+            return str(Count(minutes // (24 * 60), "day"))
+        return str(Count(minutes // 60, "hour")) if minutes >= 60 else str(Count(minutes, "minute"))
 
 
 @dataclass(frozen=True)
@@ -160,7 +178,10 @@ def lines(parts: Iterable[Wording], between: str = "\n") -> Wording:
     """Several wordings as one. `between` is layout, not text."""
     if between.strip(" \n·•-,"):
         raise UnsafeText("only layout stands between wordings")
-    return Wording(between.join(part for part in parts if part))
+    said = list(parts)
+    if not all(isinstance(part, Wording) for part in said):
+        raise UnsafeText("only wordings are put together")
+    return Wording(between.join(part for part in said if part))
 
 
 NOTHING = Wording("")
@@ -170,7 +191,7 @@ NOTHING = Wording("")
 
 
 @dataclass(frozen=True)
-class StepQuote:
+class StepQuote(_Typed):
     """The SOP step that a card stands on."""
 
     sop: Token
@@ -201,8 +222,8 @@ class StepQuote:
 
 
 @dataclass(frozen=True)
-class NudgeView:
-    """Everything a nudge's card may say, typed."""
+class NudgeView(_Typed):
+    """Everything a nudge's card may say, typed. raises UnsafeText where a field holds anything else"""
 
     id: str
     ref: str
@@ -229,6 +250,10 @@ class NudgeView:
     closed_at: datetime | None = None
     exception_until: datetime | None = None
     week: Token | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _ = Ref(self.id), Ref(self.ref), Token(self.state), Token(self.ending or "none")
 
     def when(self, at: datetime) -> When:
         return When(at, self.zone)
@@ -372,8 +397,8 @@ def exception(
     if has_note:
         facts.insert(1, Fact(say("Note"), say("on file with the record")))
     buttons = (
-        Button("approve", ask_id, say("Approve for 14 days"), style="primary"),
-        Button("refuse", ask_id, say("Refuse"), style="danger"),
+        Button("approve", str(Ref(ask_id)), say("Approve for 14 days"), style="primary"),
+        Button("refuse", str(Ref(ask_id)), say("Refuse"), style="danger"),
     )
     text = say("{who} cannot do this step and asks for an exception. Without a decision the step stands.", who=asked_by)
     return Card(
@@ -420,8 +445,8 @@ def review(
         buttons=()
         if ended
         else (
-            Button("start_review", nudge_id, say("Nudge the team about these"), style="primary"),
-            Button("leave_review", nudge_id, say("Leave them")),
+            Button("start_review", str(Ref(nudge_id)), say("Nudge the team about these"), style="primary"),
+            Button("leave_review", str(Ref(nudge_id)), say("Leave them")),
         ),
     )
 
@@ -467,7 +492,7 @@ def refusal(searched: Sequence[SopText], ask: Role | Person, nearest: Sequence[S
 
 
 def reply(text: Wording, *, title: Wording = NOTHING, ref: str = "", kind: Kind = "reply") -> Card:
-    return Card(kind=kind, title=title or say("Holdfast"), text=text, ref=ref)
+    return Card(kind=kind, title=title or say("Holdfast"), text=text, ref=str(Ref(ref)) if ref else "")
 
 
 def again(card: Card, text: Wording) -> Card:
@@ -498,18 +523,27 @@ def set_aside(feed: Token, site: Site, number: int) -> Card:
 
 # --- notes ---------------------------------------------------------------------------------------------------------------
 
-_NAME_LIKE = re.compile(r"\b[A-ZÀ-Þ][\w'’-]*")
+_WORD = re.compile(r"[\w'’-]+")
 _NUMBER = re.compile(r"\S*\d[\d\-/.:,()+ ]{2,}\S*|\S*\d{3,}\S*")
 _ADDRESS = re.compile(r"\S+@\S+|https?://\S+|www\.\S+", re.IGNORECASE)
+_MONTH = (
+    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
+    r"|nov(?:ember)?|dec(?:ember)?)"
+)
+_DATE = re.compile(
+    rf"\b{_MONTH}\b\.? *\d{{1,2}}(?:st|nd|rd|th)?\b|\b\d{{1,2}}(?:st|nd|rd|th)? *(?:of +)?{_MONTH}\b", re.IGNORECASE
+)
 _PLAIN = frozenset(
     """
-    A An And At But Can Cannot Could For Had Has Have He Her His If In Is It My No Not On Or Our She That The Their They This
-    Was We Were Will Yes I Are Called Call Claim Done Insurance Left Need Needed Needs Patient Payer Please Provider Sent Still
-    System Waiting Dr AM PM ASAP CDT COB EOB ERA HMO NPI OK PMS PPO SOP Medicaid Medicare
+    A An And Are Asked At But Call Called Can Can't Cannot Chart Claim Clearinghouse Could Denied Dr Each For Front Had Has
+    Have He Her His I I'm If In Insurance Is It Left Mailed Moved My Need Needed Needs No Not On Or Our Patient Payer Pharmacy
+    Please Provider Resent Sent She Spoke Still System That The Their They This Told Voicemail Waiting Was We Were When Wrong
+    Yes AM PM ASAP CDT COB DOB EFT EOB ERA HMO NPI OK PMS PPO SOP Medicaid Medicare
     Monday Tuesday Wednesday Thursday Friday Saturday Sunday
-    January February March April May June July August September October November December
+    January February March July September October November December
     """.split()  # noqa: SIM905  (a word list reads better so)
 )
+_MAY_BE_NAMES = frozenset("April May June August Will".split())  # noqa: SIM905
 NOTE_LIMIT = 500
 
 
@@ -517,18 +551,51 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     """What a person typed, without what could name a patient: addresses, longer numbers, dates, and words that look like names.
 
     text    cut at NOTE_LIMIT characters before anything is searched, so that no input is slow
-    known   names that may stay: our own staff
+    known   names that may stay: our own staff, alone or in full; a first name of one with the surname of another goes
+    limit   a name typed in small letters only looks like any other word and stays. So notes are erasable, are kept out of
+            every card and export, and only their commitment is chained
     """
-    plain = " ".join("".join(c if c.isprintable() else " " for c in text[: NOTE_LIMIT * 4]).split())[:NOTE_LIMIT]
-    staff = {word for name in known for word in name.split()}
+    composed = unicodedata.normalize("NFKC", text[: NOTE_LIMIT * 4]).replace("[...]", "[…]")
+    plain = " ".join("".join(c if c.isprintable() else " " for c in composed).split())[:NOTE_LIMIT]
     plain = _ADDRESS.sub("[…]", plain)
+    plain = _DATE.sub("[…]", plain)
     plain = _NUMBER.sub("[…] ", plain)
+    return " ".join(_without_names(plain, [frozenset(name.split()) for name in known]).split())
 
-    def name(found: re.Match[str]) -> str:
-        word = found.group(0)
-        return word if word in _PLAIN or word.rstrip("'’s") in staff or word in staff else "[…]"
 
-    return " ".join(_NAME_LIKE.sub(name, plain).split())
+def _without_names(text: str, staff: Sequence[frozenset[str]]) -> str:
+    """`text` with every word that has a capital letter taken out, unless it is one of ours.
+
+    Words side by side are one name: a month or "Will" beside a name is part of it, and staff stay only as one person.
+    """
+    out: list[str] = []
+    end = 0
+    for run in _side_by_side(text):
+        words = {_bare(found.group()) for found in run}
+        may_stay = any(words <= person for person in staff) or (len(run) == 1 and words <= _MAY_BE_NAMES)
+        out.append(text[end : run[0].start()])
+        out.append(text[run[0].start() : run[-1].end()] if may_stay else "[…]")
+        end = run[-1].end()
+    return "".join([*out, text[end:]])
+
+
+def _side_by_side(text: str) -> Iterator[list[re.Match[str]]]:
+    """The words with a capital letter that are not on our list; those with only blanks, dots and commas between are one run."""
+    run: list[re.Match[str]] = []
+    for found in _WORD.finditer(text):
+        word = found.group()
+        if word in _PLAIN or not any(c.isalpha() and not c.islower() for c in word):
+            continue
+        if run and text[run[-1].end() : found.start()].strip(" .,"):
+            yield run
+            run = []
+        run.append(found)
+    if run:
+        yield run
+
+
+def _bare(word: str) -> str:
+    return word.removesuffix("'s").removesuffix("’s").strip("'’-")
 
 
 Verb = Literal["on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review"]
