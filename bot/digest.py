@@ -48,11 +48,11 @@ class Standup:
 def standup(
     session: Session, house: House, feeds: Mapping[str, items.FeedConfig], sites: Sequence[str], now: datetime
 ) -> Standup:
-    """The figures of these sites as of `now`; "yesterday" is the last open day of each site."""
+    """The figures of these sites (at least one) as of `now`; "yesterday" is the last open day of each site."""
     parts = [_of_site(session, house, site, now) for site in sites]
     old = {s.feed for s in items.stale(session, feeds, now)}
     here = [(f.id, f.site) for f in feeds.values() if f.site in sites]
-    month = figures.day_before(house.site(sites[0]), now)[0] if sites else now
+    yesterday = min(figures.day_before(house.site(site), now)[0] for site in sites)
     head = evidence.head(session)
     return Standup(
         sites=tuple(sites),
@@ -64,8 +64,8 @@ def standup(
         stalled=figures.stalled(session, sites),
         exceptions=len(figures.exceptions_waiting(session, sites)),
         reviews=len(figures.reviews_waiting(session, sites)),
-        undelivered=len(figures.undelivered(session, [p.id for p in _staff(house, sites)])),
-        wrong=figures.wrong_share(session, sites, month.replace(day=1), now),
+        undelivered=len(figures.undelivered(session, [p.id for p in _staff(house, sites)], yesterday)),
+        wrong=figures.wrong_share(session, sites, figures.month_of(house.site(sites[0]), now), now),
         feeds=tuple(figures.feeds(session, here, old)),
         ledger=(head.seq, head.hash) if head else (0, ""),
     )
@@ -105,11 +105,18 @@ def card(session: Session, house: House, feeds: Mapping[str, items.FeedConfig], 
 
 
 def _nothing(figure: Standup, asked: Sequence[Wording]) -> Wording:
+    """What else to look at, or that there is nothing."""
+    old = sum(feed.stale for feed in figure.feeds)
+    below = [
+        say("{n} at risk", n=Count(figure.at_risk.n, "item")) if figure.at_risk.n else cards.NOTHING,
+        say("{n} too old to judge by", n=Count(old, "feed")) if old else cards.NOTHING,
+        say("{n} undelivered", n=Count(figure.undelivered, "message")) if figure.undelivered else cards.NOTHING,
+    ]
     if asked:
         return cards.NOTHING
-    if not figure.at_risk.n:
-        return say("Nothing needs you today.")
-    return say("Nothing waits for your decision. {n} at risk below.", n=Count(figure.at_risk.n, "item"))
+    if any(below):
+        return say("Nothing waits for your decision. Below: {what}.", what=lines(below, ", "))
+    return say("Nothing needs you today.")
 
 
 def _decisions(session: Session, house: House, sites: Sequence[str], now: datetime) -> tuple[tuple[Button, ...], list[Wording]]:

@@ -71,6 +71,11 @@ def day_before(site: Site, at: datetime) -> tuple[datetime, datetime]:
     return midnight(site, day), midnight(site, today)
 
 
+def month_of(site: Site, at: datetime) -> datetime:
+    """The first instant of the site's local month that holds `at`."""
+    return midnight(site, at.astimezone(site.zone).date().replace(day=1))
+
+
 def verified(session: Session, sites: Sequence[str], start: datetime, end: datetime) -> Figure:
     """Nudges that the source proved done in [start, end)."""
     return _figure(session, "verified", sites, col(Nudge.ending) == "verified", _within(Nudge.closed_at, start, end))
@@ -124,12 +129,12 @@ def reviews_waiting(session: Session, sites: Sequence[str]) -> list[Nudge]:
 
 
 def undelivered(session: Session, people: Iterable[str] | None = None, since: datetime | None = None) -> list[Delivery]:
-    """Messages that could not be delivered, or of which nobody knows, newest first."""
+    """Messages that could not be delivered (given up since `since`), or of which nobody knows, newest first."""
     query = select(Delivery).where(col(Delivery.state).in_(("dead", "ambiguous")))
     if people is not None:
         query = query.where(col(Delivery.person).in_(list(people)))
     if since is not None:
-        query = query.where(col(Delivery.created_at) >= since)
+        query = query.where(col(Delivery.ended_at).is_(None) | (col(Delivery.ended_at) >= since))
     return list(session.scalars(query.order_by(col(Delivery.created_at).desc())))
 
 
