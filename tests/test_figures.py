@@ -26,7 +26,7 @@ from bot.rules import Anchor
 
 NOW = datetime(2026, 3, 3, 14, tzinfo=UTC)  # a Tuesday, nine in the morning at Harbor, eight at Pine
 SAMPLE = Path(digest.__file__).parent / "sample"
-STATES = ["held", "open", "sent", "acknowledged", "said_done", "snoozed", "exception_asked", "excepted", "closed"]
+STATES = ["held", "open", "sent", "acknowledged", "said_done", "snoozed", "exception_asked", "excepted"] + ["closed"] * 5
 ROLES = ["front_desk", "billing_coordinator", "sterilization_lead"]
 ENDINGS = ["verified", "overtaken", "wrong", "reviewed", "expired"]
 OWED = {"open", "sent", "acknowledged", "said_done", "snoozed", "exception_asked"}
