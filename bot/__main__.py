@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, TextIO
 from bot.settings import Settings, SettingsError, load
 
 if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
     from bot.app import Holdfast
     from knowledge.library import FileReport
 
@@ -28,6 +30,14 @@ Command = Callable[[argparse.Namespace, Settings], int]
 
 class Sorry(Exception):
     """One plain sentence for the person at the terminal; the command ends with exit code 1."""
+
+    code = 1
+
+
+class BadUsage(Sorry):
+    """An option that cannot be meant; the command ends with exit code 2."""
+
+    code = 2
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -49,7 +59,7 @@ def main(argv: list[str] | None = None) -> int:
             logging.getLogger("holdfast").exception("a fault of ours")
             sentence = f"Something went wrong on our side ({type(bad).__name__}); nothing was half-done. The log says more."
         print(sentence, file=sys.stderr)
-        return 1
+        return bad.code if isinstance(bad, Sorry) else 1
     return code
 
 
@@ -61,7 +71,7 @@ def _sentence(bad: Exception) -> str | None:
     if findings:
         return "\n".join(str(finding) for finding in findings)
     meant = ("CannotStart", "CannotServe", "ConnectorError", "BackupError", "MigrationError", "EvidenceError", "Unstaffed")
-    if type(bad).__name__ in meant:
+    if any(family.__name__ in meant for family in type(bad).__mro__):
         return str(bad)
     if isinstance(bad, OSError) and bad.filename:
         return f"{bad.filename}: {bad.strerror}."
@@ -82,7 +92,7 @@ def _log(settings: Settings) -> None:
 def demo(options: argparse.Namespace, settings: Settings) -> int:
     """The sample practice, on a local page or in the terminal."""
     if options.json and not options.plain:
-        raise Sorry("--json goes with --plain: python -m bot demo --plain --json")
+        raise BadUsage("--json goes with --plain: python -m bot demo --plain --json")
     with _demo_home() as home:
         from bot.demo import Demo, settings_for
 
@@ -202,7 +212,9 @@ def ingest(options: argparse.Namespace, settings: Settings) -> int:
         report = holdfast.ingest([Path(p) for p in options.paths], publish=options.publish)
     for file in report.files:
         _say(options, _plain(file), _told(file))
-    return 0 if report.ok else 1
+    if not report.ok:
+        raise Sorry("Not everything could be taken in; what was lost, and why, stands at each file.")
+    return 0
 
 
 def _told(file: FileReport) -> str:
@@ -228,7 +240,11 @@ def search(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _questions(batch: Path) -> Iterator[Mapping[str, str]]:
-    for number, line in enumerate(batch.read_text("utf-8-sig").splitlines(), start=1):
+    try:
+        lines = batch.read_text("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise Sorry(f"{batch} is not text in UTF-8.") from None
+    for number, line in enumerate(lines, start=1):
         if not line.strip():
             continue
         try:
@@ -289,8 +305,6 @@ def digest(options: argparse.Namespace, settings: Settings) -> int:
 
 def feed(options: argparse.Namespace, settings: Settings) -> int:
     """What one connector reads from one source; touches no state."""
-    from zoneinfo import ZoneInfo
-
     import connectors
 
     given: dict[str, object] = {"path": str(Path(options.path).absolute())}
@@ -298,7 +312,7 @@ def feed(options: argparse.Namespace, settings: Settings) -> int:
         given["map"] = str(Path(options.map).absolute())
     if not Path(options.path).exists():
         raise Sorry(f"{options.path} does not exist.")
-    for line in connectors.describe(options.connector, given, home=settings.home, zone=ZoneInfo(options.zone), site="here"):
+    for line in connectors.describe(options.connector, given, home=settings.home, zone=_zone(options.zone), site="here"):
         _say(options, line, " ".join(f"{k}={v}" for k, v in line.items() if v not in ("", None, {}, [])))
     return 0
 
@@ -361,7 +375,9 @@ def check(options: argparse.Namespace, settings: Settings) -> int:
     errors = sum(1 for finding in findings if finding.severity == "error")
     if not findings:
         _say(options, {"ok": True}, "Nothing to put right.")
-    return 1 if errors else 0
+    if errors:
+        raise Sorry(f"To put right: {errors} of {len(findings)} findings, each with its file and line.")
+    return 0
 
 
 def health(options: argparse.Namespace, settings: Settings) -> int:
@@ -369,7 +385,10 @@ def health(options: argparse.Namespace, settings: Settings) -> int:
     with _opened(settings) as holdfast:
         facts = holdfast.health()
     _say(options, facts, "\n".join(f"{name}: {value}" for name, value in facts.items()))
-    return 0 if facts["ok"] else 1
+    if not facts["ok"]:
+        names = ("stale", "problems", "files", "rules_refused", "undelivered")
+        raise Sorry(f"Somebody should look at: {', '.join(n.replace('_', ' ') for n in names if facts[n])}.")
+    return 0
 
 
 # --- small things ----------------------------------------------------------------------------------------------------------
@@ -425,10 +444,19 @@ def _instant(text: str) -> datetime:
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise Sorry(f"--now {text!r} is not an instant: write it like 2026-03-02T09:00:00-05:00.") from None
+        raise BadUsage(f"--now {text!r} is not an instant: write it like 2026-03-02T09:00:00-05:00.") from None
     if at.tzinfo is None:
-        raise Sorry(f"--now {text!r} names no zone: write it like 2026-03-02T09:00:00-05:00.")
+        raise BadUsage(f"--now {text!r} names no zone: write it like 2026-03-02T09:00:00-05:00.")
     return at.astimezone(UTC)
+
+
+def _zone(name: str) -> ZoneInfo:
+    from zoneinfo import ZoneInfo
+
+    try:
+        return ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        raise BadUsage(f"--zone {name!r} is no time zone: write it like America/New_York.") from None
 
 
 def parser() -> argparse.ArgumentParser:

@@ -91,10 +91,23 @@ def folded(text: str) -> str:
     return "".join(char for char in plain_text if char.isalnum())
 
 
-def hits(people: list[Patient], text: str) -> list[str]:
-    """Which known values are in this text, folded."""
-    searched = folded(text)
-    return [value for person in people for value in person.known if folded(value) in searched]
+def hits(people: list[Patient], *texts: str) -> list[str]:
+    """Which known values are in these texts: words folded, numbers in any grouping (but not by chance within a hash)."""
+    lines = "\n".join(dict.fromkeys(line for text in texts for line in text.splitlines()))
+    searched, numbers = folded(lines), set(_numbers(lines))
+    return [
+        value
+        for person in people
+        for value in person.known
+        if (folded(value) in numbers if folded(value).isdigit() else folded(value) in searched)
+    ]
+
+
+def _numbers(text: str) -> Iterator[str]:
+    """Every number, and every run of up to three that only punctuation parts, as bare digits."""
+    for found in re.finditer(r"(?<![0-9A-Za-z])\d+(?:[-/. ()]{1,2}\d+)*(?![0-9A-Za-z])", text):
+        groups = re.findall(r"\d+", found[0])
+        yield from ("".join(groups[i : i + n]) for n in (1, 2, 3) for i in range(len(groups)))
 
 
 # --- inputs ----------------------------------------------------------------------------------------------------------------
@@ -113,7 +126,14 @@ def claims_csv(people: list[Patient], home: Path, name: str, *, spoiled: bool) -
         for n, p in enumerate(people):
             note = f"{p.first} {p.last} ({p.born}) called about member {p.member}; write to {p.email}\nor {p.street}"
             about = [f"{p.last}, {p.first}", f"{p.born:%m/%d/%Y}", p.phone, p.member, p.email, p.street, note]
-            cells = [f"C-{90_000 + n}", "Sent", "2026-02-27 09:00", "2026-03-02 08:30", "1,250.00", "CO-16"]
+            cells = [
+                f"C-{90_000 + n}",
+                "Sent" if n % 4 == 0 else "Paid",
+                "2026-02-27 09:00",
+                "2026-03-02 08:30",
+                "1,250.00",
+                "CO-16",
+            ]
             if spoiled:
                 cells[n % 6] = about[n // 6 % 7]
             rows.writerow([*cells, *about])
@@ -233,7 +253,7 @@ def test_three_hundred_patients_in_every_field_are_found_nowhere_outside(
     small.report("pine")
     small.tick()
     small.until(STALLED)
-    assert len([m for m in stored_messages(small) if "Claim not touched" in m]) >= 300
+    assert len([m for m in stored_messages(small) if "Claim not touched" in m]) >= 75
     out = press_everything(small, people)
     small.clock.at = STALLED + timedelta(hours=1)
     spoiled = claims_csv(people, home, "claims_2026-03-04T0930.csv", spoiled=True)
@@ -247,15 +267,15 @@ def test_three_hundred_patients_in_every_field_are_found_nowhere_outside(
     small.until(at("2026-03-04", "12:45"))
     out += stored_messages(small)
     out += pages(small)
-    out += terminal(small, "as bea", "inbox", "my day", "as mona", "inbox", "digest", "trail", "people", "help")
+    out += terminal(small, "as bea", "inbox", "my day", "as mona", "digest", "trail", "people", "help")
     out += [json.dumps(small.holdfast.health(), default=str), *map(str, small.holdfast.check())]
     small.holdfast.engine.dispose()
     monkeypatch.setenv("HOLDFAST_HOME", str(home))
     era = home / "exports" / "harbor-era" / "era_2026-03-02T0830.835"
     capfd.readouterr()
     for words in (
-        ["health", "--json"], ["check"], ["digest", "--json"], ["sweep", "--now", "2026-03-05T15:00:00+00:00", "--json"],
-        ["sweep", "--now", "2026-03-05T15:05:00+00:00"], ["evidence", "show", "--last", "1000", "--json"],
+        ["health", "--json"], ["check"], ["digest", "--json"], ["sweep", "--now", "2026-03-04T18:00:00+00:00", "--json"],
+        ["sweep", "--now", "2026-03-04T18:05:00+00:00"], ["evidence", "show", "--last", "1000", "--json"],
         ["evidence", "export"],
     ):  # fmt: skip
         main(words)
@@ -270,9 +290,9 @@ def test_three_hundred_patients_in_every_field_are_found_nowhere_outside(
     assert len(captured.out) > 1000
 
     out += [captured.err]
-    assert hits(people, "\n".join(out)) == []
-    assert hits(people, "\n".join(heard.lines)) == []
-    assert len(out) > 400
+    assert hits(people, *out) == []
+    assert hits(people, *heard.lines) == []
+    assert len(out) > 200
 
 
 def test_names_reach_no_table(small: Small) -> None:
