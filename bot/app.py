@@ -146,7 +146,7 @@ class Holdfast:
         """What the files say; once running, what they last said without a mistake."""
         try:
             return self._read(key, practice_file, feeds_file)
-        except (PracticeError, items.FeedsError, CannotStart) as bad:
+        except (PracticeError, CannotStart) as bad:
             if self._standing is None:
                 raise
             log.warning("the files have a mistake and are used as they were before it: %s", bad)
@@ -376,8 +376,8 @@ class Holdfast:
         found = [*practice.warnings, *people.check_staffing(practice, now)]
         try:
             feeds = items.load_feeds(self.home / "feeds.toml", practice.sites)
-        except items.FeedsError as bad:
-            return found + [Finding(f.file, f.line, f.what) for f in bad.findings]
+        except PracticeError as bad:
+            return found + list(bad.findings)
         found += [finding for feed in feeds.values() if (finding := self._check_feed(practice, feed))]
         loaded, refused = self._rules()
         found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]

@@ -2,8 +2,6 @@
 
 What a feed says of a thing is kept as runs of equal statements (Sighting), and an item is folded from the runs of every feed
 that knows it. The fold looks only at what was said and as of when, so files may come twice, late, or in any order.
-
-    FeedsError      feeds.toml cannot be used; carries every finding with its line
 """
 
 from __future__ import annotations
@@ -11,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import tomllib
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,6 +21,7 @@ from sqlalchemy import insert, select, tuple_, update
 from sqlmodel import Session, col
 
 from bot.hours import Site, midnight
+from bot.practice import Finding, PracticeError, read_toml, toml_lines
 from bot.records import Feed, Intake, Item, ItemKey, Sighting, alone, new_ref
 from bot.rules import Anchor, Snapshot
 from connectors import KINDS, Batch, Key, Kind, Row
@@ -53,24 +51,6 @@ class FeedConfig:
 
 
 @dataclass(frozen=True)
-class FeedFinding:
-    file: str
-    line: int
-    what: str
-
-    def __str__(self) -> str:
-        return f"{self.file}:{self.line}: {self.what}"
-
-
-class FeedsError(Exception):
-    """feeds.toml cannot be used."""
-
-    def __init__(self, findings: Sequence[FeedFinding]) -> None:
-        super().__init__("; ".join(str(f) for f in findings))
-        self.findings = tuple(findings)
-
-
-@dataclass(frozen=True)
 class Merged:
     """What one batch did: items it made, items whose facts it changed, and whether it was known already."""
 
@@ -93,24 +73,22 @@ class Staleness:
 
 
 def load_feeds(path: Path, sites: Iterable[str]) -> dict[str, FeedConfig]:
-    """The feeds of feeds.toml by id; no file means no feeds. raises FeedsError with every mistake and its line"""
+    """The feeds of feeds.toml by id; no file means no feeds. raises PracticeError with every mistake and its line"""
     if not path.exists():
         return {}
-    text = path.read_text("utf-8")
-    try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as bad:
-        found = re.search(r"line (\d+)", str(bad))
-        line = int(found.group(1)) if found else 1
-        raise FeedsError([FeedFinding(path.name, line, f"this line is not TOML: {bad}")]) from None
-    findings: list[FeedFinding] = []
+    data, text, _ = read_toml(path)
+    lines = toml_lines(text)
+    tables = data.get("feeds", {})
+    if not isinstance(tables, dict):
+        raise PracticeError([Finding(str(path), lines.get(("feeds",), 1), "feeds must be tables, one for each: [feeds.NAME].")])
+    findings: list[Finding] = []
     feeds = {
         name: feed
-        for name, table in data.get("feeds", {}).items()
-        if (feed := _feed(name, table, _line_of(text, name), set(sites), path.name, findings))
+        for name, table in tables.items()
+        if (feed := _feed(name, table, lines.get(("feeds", name), 1), set(sites), str(path), findings))
     }
     if findings:
-        raise FeedsError(findings)
+        raise PracticeError(findings)
     return feeds
 
 
@@ -778,9 +756,9 @@ def _advance(row: Feed, batch: Batch, now: datetime) -> None:
     row.kinds = " ".join(sorted([*words, batch.kind + ("!" if is_snapshot else "")]))
 
 
-def _feed(name: str, table: object, line: int, sites: set[str], file: str, findings: list[FeedFinding]) -> FeedConfig | None:
+def _feed(name: str, table: object, line: int, sites: set[str], file: str, findings: list[Finding]) -> FeedConfig | None:
     def wrong(what: str) -> None:
-        findings.append(FeedFinding(file, line, f"feed {name}: {what}"))
+        findings.append(Finding(file, line, f"feed {name}: {what}"))
 
     if not isinstance(table, dict):
         wrong("must be a table, [feeds.name]")
@@ -805,10 +783,3 @@ def _limit(text: object) -> timedelta | None:
         return None
     amount = int(found.group(1))
     return {"min": timedelta(minutes=amount), "h": timedelta(hours=amount), "d": timedelta(days=amount)}[found.group(2)]
-
-
-def _line_of(text: str, name: str) -> int:
-    for number, line in enumerate(text.splitlines(), start=1):
-        if re.match(rf"\s*\[\s*feeds\s*\.\s*[\"']?{re.escape(name)}[\"']?\s*\]", line):
-            return number
-    return 1

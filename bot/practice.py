@@ -637,6 +637,15 @@ class _Notes:
 
 def _read(path: Path) -> tuple[dict[str, Any], _Notes, str]:
     """The file as TOML, a sheet to note its mistakes on, and the hash of its bytes. raises PracticeError"""
+    data, text, sha256 = read_toml(path)
+    return data, _Notes(str(path), toml_lines(text)), sha256
+
+
+def read_toml(path: Path) -> tuple[dict[str, Any], str, str]:
+    """The file as TOML, its text, and the hash of its bytes.
+
+    raises PracticeError   it is missing, too large, not UTF-8 or not TOML; with the line where there is one
+    """
     file = str(path)
     try:
         raw = path.read_bytes()
@@ -655,7 +664,7 @@ def _read(path: Path) -> tuple[dict[str, Any], _Notes, str]:
         data = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise PracticeError([_syntax_finding(file, text, str(error))]) from None
-    return data, _Notes(file, toml_lines(text)), hashlib.sha256(raw).hexdigest()
+    return data, text, hashlib.sha256(raw).hexdigest()
 
 
 def _syntax_finding(file: str, text: str, message: str) -> Finding:
