@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine, select, update
@@ -37,6 +37,8 @@ TRIES = 5
 GIVE_UP_AFTER = timedelta(hours=6)
 """A delivery whose fate stays unknown for so long is listed as undelivered."""
 _CHUNK = 200
+_TOGETHER = 50
+"""How many nudges move in one transaction: few enough that a press never waits long."""
 
 
 @dataclass
@@ -70,6 +72,8 @@ class Round:
     feeds: Mapping[str, FeedConfig]
     connect: Callable[[FeedConfig], Connector]
     platforms: Mapping[str, Platform]
+    unjudged: frozenset[tuple[str, str]] = frozenset()
+    """(site, kind) on which nothing may be judged; worked out once for all that `deliver` sends."""
 
 
 def tick(r: Round, now: datetime, only: Collection[str] | None = None) -> Swept:
@@ -269,28 +273,38 @@ def advance(r: Round, now: datetime, done: Swept) -> None:
     with read(r.engine) as session:
         held_back = _held_back(session, r, now)
         waiting = [n.id for n in nudges.due(session, now, held_back)]
-    for nudge_id in waiting:
-        try:
-            _advance(r, nudge_id, now, done)
-        except SQLAlchemyError:
-            raise
-        except Exception as bad:  # noqa: BLE001 one nudge that cannot be handled must not hold up all others
+        pairs = (
+            {(site, each.rule.kind) for site in r.house.practice.sites for each in r.house.rules.values()} if waiting else set()
+        )
+        known = {(site, kind): items.known_until(session, r.feeds, site, kind) for site, kind in pairs}
+    for start in range(0, len(waiting), _TOGETHER):
+        failed: list[tuple[str, Exception]] = []
+        with write(r.engine) as session:
+            alone(session, NUDGES)
+            for nudge_id in waiting[start : start + _TOGETHER]:
+                try:
+                    with session.begin_nested():
+                        _advance(session, r, nudge_id, known, now, done)
+                except SQLAlchemyError:
+                    raise
+                except Exception as bad:  # noqa: BLE001 one nudge that cannot be handled must not hold up all others
+                    failed.append((nudge_id, bad))
+        for nudge_id, bad in failed:
             _put_off(r, nudge_id, bad, now, done)
 
 
-def _advance(r: Round, nudge_id: str, now: datetime, done: Swept) -> None:
-    with write(r.engine) as session:
-        alone(session, NUDGES)
-        nudge = session.get_one(Nudge, nudge_id)
-        if nudge.closed_at or nudge.next_at is None or nudge.next_at > now:
-            return
-        loaded = r.house.rule_of(nudge)
-        if loaded is None:
-            nudge.next_at = now + timedelta(days=1)  # its rule does not run; `check` says so
-            return
-        kind = loaded.rule.kind
-        nudges.advance(session, r.house, nudge, now, items.known_until(session, r.feeds, nudge.site, kind))
-        done.advanced += 1
+def _advance(
+    session: Session, r: Round, nudge_id: str, known: Mapping[tuple[str, str], datetime | None], now: datetime, done: Swept
+) -> None:
+    nudge = session.get_one(Nudge, nudge_id)
+    if nudge.closed_at or nudge.next_at is None or nudge.next_at > now:
+        return
+    loaded = r.house.rule_of(nudge)
+    if loaded is None:
+        nudge.next_at = now + timedelta(days=1)  # its rule does not run; `check` says so
+        return
+    nudges.advance(session, r.house, nudge, now, known[nudge.site, loaded.rule.kind])
+    done.advanced += 1
 
 
 def _put_off(r: Round, nudge_id: str, bad: Exception, now: datetime, done: Swept) -> None:
@@ -356,6 +370,7 @@ def deliver(r: Round, now: datetime, done: Swept | None = None) -> Swept:
         query = select(Delivery).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
         query = query.where(col(Delivery.state).in_(("pending", "ambiguous"))).order_by(col(Delivery.not_before))
         waiting = [(d.marker, d.state) for d in session.scalars(query.limit(1000))]
+        r = replace(r, unjudged=frozenset(items.unjudged(session, r.feeds, now))) if waiting else r
     for marker, state in waiting:
         if state == "ambiguous":
             _reconcile(r, marker, now, done)
@@ -498,7 +513,7 @@ def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge,
         nudges.give_again(session, nudge, now)  # waits until the rule runs again
         return False
     loaded, s = seen
-    if (nudge.site, loaded.rule.kind) in items.unjudged(session, r.feeds, now):
+    if (nudge.site, loaded.rule.kind) in r.unjudged:
         _set(session, delivery.marker, not_before=now + timedelta(minutes=5))
         return False
     ending = nudges.verdict(loaded, s, nudge, now)

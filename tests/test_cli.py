@@ -172,12 +172,9 @@ def test_a_practice_file_that_cannot_be_used_is_said_in_a_sentence(
 
 
 FEEDS = [name for name in SPOILED if name not in ("missing", "empty")]
-NOT_SAID_YET = pytest.mark.xfail(strict=False, reason="items.load_feeds takes bytes that are no text, and tables that are none")
 
 
-@pytest.mark.parametrize(
-    "spoiled", [pytest.param(f, marks=NOT_SAID_YET) if f in ("binary", "utf-16", "a list", "nested") else f for f in FEEDS]
-)
+@pytest.mark.parametrize("spoiled", FEEDS)
 @pytest.mark.parametrize("command", [["sweep", "--now", NOON], ["check"]])
 def test_a_feeds_file_that_cannot_be_used_is_said_in_a_sentence(
     home: Path, run: object, spoiled: str, command: list[str]

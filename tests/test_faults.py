@@ -18,7 +18,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlmodel import select
@@ -522,6 +522,11 @@ def test_whatever_people_time_source_and_crashes_do_a_nudge_stays_whole(publishe
                 self.small.holdfast.close()
 
     quick = settings(
-        max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck), database=None
+        max_examples=12,
+        stateful_step_count=14,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+        database=None,
     )
     run_state_machine_as_test(Life, settings=quick)
