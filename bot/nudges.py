@@ -278,7 +278,8 @@ def sent(session: Session, house: House, delivery: Delivery, receipt: Receipt, n
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if nudge is None or delivery.kind == "exception":
         return
-    _record(session, nudge, "nudge sent", now, detail={"to": delivery.person, "platform": delivery.platform})
+    number = int(delivery.marker.rpartition(":")[2])
+    _record(session, nudge, "nudge sent", now, detail={"to": delivery.person, "platform": delivery.platform, "send": number})
     if nudge.state == "open" and delivery.marker == f"{nudge.id}:{nudge.sends}":
         _move(session, nudge, ("open",), "sent", next_at=_escalation_at(house, nudge, now))
 

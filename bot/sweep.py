@@ -289,8 +289,8 @@ def advance(r: Round, now: datetime, done: Swept) -> None:
                     raise
                 except Exception as bad:  # noqa: BLE001 one nudge that cannot be handled must not hold up all others
                     failed.append((nudge_id, bad))
-        for nudge_id, bad in failed:
-            _put_off(r, nudge_id, bad, now, done)
+        for nudge_id, why in failed:
+            _put_off(r, nudge_id, why, now, done)
 
 
 def _advance(

@@ -90,12 +90,14 @@ _TIMED = ("acknowledged", "said_done", "snoozed", "exception_asked", "excepted")
 
 def replayed(events: list[evidence.Event]) -> str:
     """The state that a nudge's evidence leads to, every state change having exactly one row."""
-    state = ""
+    state, send = "", 0
     for event in events:
+        send = int(event.detail.get("send") or 0) if event.what == "nudge planned" else send
         if event.what == "nudge found":
             state = "held" if event.detail["held"] else "open"
         elif event.what == "nudge sent":
-            state = "sent" if state == "open" else state
+            is_current = event.detail["send"] == send  # of an earlier send it only says that it arrived after all
+            state = "sent" if state == "open" and is_current else state
         elif event.what == "exception refused":
             state = "open" if state == "exception_asked" else state
         elif event.what in _LEADS_TO:
