@@ -273,10 +273,9 @@ def advance(r: Round, now: datetime, done: Swept) -> None:
     with read(r.engine) as session:
         held_back = _held_back(session, r, now)
         waiting = [n.id for n in nudges.due(session, now, held_back)]
-        pairs = (
-            {(site, each.rule.kind) for site in r.house.practice.sites for each in r.house.rules.values()} if waiting else set()
-        )
-        known = {(site, kind): items.known_until(session, r.feeds, site, kind) for site, kind in pairs}
+        kinds = {each.rule.kind for each in r.house.rules.values()} if waiting else set()
+        sites = r.house.practice.sites
+        known = {(site, kind): items.known_until(session, r.feeds, site, kind) for site in sites for kind in kinds}
     for start in range(0, len(waiting), _TOGETHER):
         failed: list[tuple[str, Exception]] = []
         with write(r.engine) as session:

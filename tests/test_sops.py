@@ -281,7 +281,10 @@ MARKDOWN = st.lists(st.sampled_from(LINES.split("\n")), max_size=25).map("\n".jo
 def test_any_text_is_read_or_refused_and_every_span_is_inside_it(text: str) -> None:
     """Lost otherwise: one strange file that stops an import, or a quote that is cut from the wrong place."""
     sop = sops.loose(text, "any.md")
-    for start, end in [(b.start, b.end) for b in sop.blocks] + [(s.start, s.end) for s in (*sop.steps, *sop.sections)]:
+    for start, end in [(b.start, b.end) for b in sop.blocks] + [
+        *((s.start, s.end) for s in sop.steps),
+        *((s.start, s.end) for s in sop.sections),
+    ]:
         assert 0 <= start < end <= len(sop.source)
         assert sop.source[start:end] == sop.source[start:end].strip()
     assert all(step.text == sop.source[step.start : step.end] for step in sop.steps)
