@@ -15,7 +15,7 @@ RULE = Rule(
     step="billing-claims#work-claims-daily",
     title="Claim not touched",
     why="Nobody has moved this claim since {since}.",
-    done="The practice-management system shows activity on the claim after you said done.",
+    done="The practice-management system shows new activity on the claim.",
 )
 
 
