@@ -524,7 +524,7 @@ def set_aside(feed: Token, site: Site, number: int) -> Card:
 # --- notes ---------------------------------------------------------------------------------------------------------------
 
 _WORD = re.compile(r"[\w'’-]+")
-_NUMBER = re.compile(r"\S*\d[\d\-/.:,()+ ]{2,}\S*|\S*\d{3,}\S*")
+_NUMBER = re.compile(r"\S*\d(?:[\-/.:,()+ ]*\d){2,}\S*")  # three digits or more, however they are spaced
 _ADDRESS = re.compile(r"\S+@\S+|https?://\S+|www\.\S+", re.IGNORECASE)
 _MONTH = (
     r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
@@ -538,11 +538,16 @@ _PLAIN = frozenset(
     A An And Are Asked At But Call Called Can Can't Cannot Chart Claim Clearinghouse Could Denied Dr Each For Front Had Has
     Have He Her His I I'm If In Insurance Is It Left Mailed Moved My Need Needed Needs No Not On Or Our Patient Payer Pharmacy
     Please Provider Resent Sent She Spoke Still System That The Their They This Told Voicemail Waiting Was We Were When Wrong
+    After All Also Any Anybody Anyone Before Did Do Does Every Everybody Everyone Explain Find Give Here How How's Just Must
+    Next Nobody Should Show Since Some Somebody Someone Tell Then There These Those Until What What's Whenever Where Which
+    While Who Who's Whom Whose Why Would You Your
+    Appeal Autoclave Denial Eligibility Exception Posting Rejection Spore Sterilizer
     Yes AM PM ASAP CDT COB DOB EFT EOB ERA HMO NPI OK PMS PPO SOP Medicaid Medicare
     Monday Tuesday Wednesday Thursday Friday Saturday Sunday
     January February March July September October November December
     """.split()  # noqa: SIM905  (a word list reads better so)
 )
+_REASON = re.compile(r"(?:CO|PR|OA|PI)-(?:[A-Z]?\d{1,3}|[A-Z])")  # a claim adjustment group and reason, as on every EOB
 _MAY_BE_NAMES = frozenset("April May June August Will".split())  # noqa: SIM905
 NOTE_LIMIT = 500
 
@@ -559,7 +564,7 @@ def redact(text: str, known: Iterable[str] = ()) -> str:
     plain = " ".join("".join(c if c.isprintable() else " " for c in composed).split())[:NOTE_LIMIT]
     plain = _ADDRESS.sub("[…]", plain)
     plain = _DATE.sub("[…]", plain)
-    plain = _NUMBER.sub("[…] ", plain)
+    plain = _NUMBER.sub("[…]", plain)
     return " ".join(_without_names(plain, [frozenset(name.split()) for name in known]).split())
 
 
@@ -584,7 +589,7 @@ def _side_by_side(text: str) -> Iterator[list[re.Match[str]]]:
     run: list[re.Match[str]] = []
     for found in _WORD.finditer(text):
         word = found.group()
-        if word in _PLAIN or not any(c.isalpha() and not c.islower() for c in word):
+        if word in _PLAIN or _REASON.fullmatch(word) or not any(c.isalpha() and not c.islower() for c in word):
             continue
         if run and text[run[-1].end() : found.start()].strip(" .,"):
             yield run
