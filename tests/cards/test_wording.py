@@ -173,7 +173,7 @@ STAFF = ("Bea Ortiz", "Grace Kim", "Pat Nolan", "Dr. Ines Holm")
         ("see https://portal.example/p?id=9", "see […]"),
         ("call 555-0142", "call […]"),
         ("call (617) 555 0142", "call […]"),
-        ("seen 3/14/61 and 2026-02-03", "seen […] […]"),
+        ("seen 3/14/61 and 2026-02-03", "seen […] and […]"),
         ("born March 3rd", "born […]"),
         ("on 3 of march", "on […]"),
         ("claim 10442", "claim […]"),
