@@ -304,7 +304,7 @@ def _standing(view: NudgeView) -> Wording:
 def _urgency(view: NudgeView) -> Wording:
     if view.contradicted and view.said_done_by and view.said_done_at:
         return say(
-            "{who} said done {at}, but the source does not show it. It is open again.",
+            "Contradicted: {who} said done {at}, but the source does not show it. It is open again.",
             who=view.said_done_by,
             at=view.when(view.said_done_at),
         )

@@ -110,7 +110,7 @@ def test_done_that_the_source_does_not_show_is_contradicted_and_open_again(chat:
     assert chat.small.nudge().contradicted == 1
     again = chat.inbox("bea")[-1]
     assert again.text.splitlines()[-1] == (
-        "Bea Lindqvist said done Wed Mar 4, 8:30 AM, but the source does not show it. It is open again."
+        "Contradicted: Bea Lindqvist said done Wed Mar 4, 8:30 AM, but the source does not show it. It is open again."
     )
     assert again.buttons == FIVE
     assert len(chat.inbox("bea")) == 2
