@@ -190,11 +190,12 @@ def clock(options: argparse.Namespace, settings: Settings) -> int:
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
-    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine):
-        ticker = Ticker(holdfast.tick, settings.tick_s)
-        ticker.start()
-        stopped.wait()
-        ticker.stop()
+    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine, stopped) as is_ours:
+        if is_ours:
+            ticker = Ticker(holdfast.tick, settings.tick_s)
+            ticker.start()
+            stopped.wait()
+            ticker.stop()
     return 0
 
 

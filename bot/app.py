@@ -498,20 +498,37 @@ class Ticker:
                 self._begin()
 
 
-@contextmanager
-def only_clock(home: Path, engine: Engine) -> Iterator[None]:
-    """Hold the right to tick for this installation; a second process is told so.
+_CLOCK_LOCK = 7023519842
+STAND_BY_S = 5.0
+"""How long a clock in reserve waits before it tries again to take over."""
 
+
+@contextmanager
+def only_clock(home: Path, engine: Engine, stopped: threading.Event | None = None) -> Iterator[bool]:
+    """Hold the right to tick for this installation. True: we tick; False: we were stopped while another process did.
+
+    stopped              on PostgreSQL, stand by until the other process ends or this is set; without it a second one is refused
     raises CannotStart   another process ticks already
     """
-    if engine.dialect.name == "postgresql":
-        with engine.connect() as connection:
-            if not connection.exec_driver_sql("SELECT pg_try_advisory_lock(7023519842)").scalar():
-                raise CannotStart("Another Holdfast clock is running on this database; this one is not needed.")
-            yield
+    if engine.dialect.name != "postgresql":
+        with _file_lock(home / "clock.lock"):
+            yield True
         return
-    with _file_lock(home / "clock.lock"):
-        yield
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        standing_by = False
+        while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_CLOCK_LOCK})").scalar():
+            if stopped is None:
+                raise CannotStart("Another Holdfast clock is running on this database; stop it first, or run “web” here.")
+            if not standing_by:
+                log.info("another clock is running on this database; standing by to take over")
+            standing_by = True
+            if stopped.wait(STAND_BY_S):
+                yield False
+                return
+        try:
+            yield True
+        finally:  # the connection goes back to its pool and would take the lock along
+            connection.exec_driver_sql(f"SELECT pg_advisory_unlock({_CLOCK_LOCK})")
 
 
 def _file_lock(path: Path) -> AbstractContextManager[object]:

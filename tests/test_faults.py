@@ -23,9 +23,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 from sqlmodel import select
 
-from bot.app import Ticker
+from bot.app import CannotStart, Ticker, only_clock
 from bot.chat import AmbiguousSend
-from bot.records import ConsoleMessage, PressSeen, Slot, read
+from bot.records import ConsoleMessage, PressSeen, Slot, open_engine, read
+from tests import postgres
 from tests.behaviour.small import START, Claim, Small, at, furnish, published_home
 from tests.fakes import Killed, Troubled, check_all, in_hours, once, refuses
 
@@ -530,3 +531,26 @@ def test_whatever_people_time_source_and_crashes_do_a_nudge_stays_whole(publishe
         database=None,
     )
     run_state_machine_as_test(Life, settings=quick)
+
+
+@pytest.mark.postgres
+def test_on_postgresql_a_second_clock_stands_by_and_takes_over(postgres_server: str, tmp_path: Path) -> None:
+    """Without this a machine that dies takes the practice's clock with it until somebody notices."""
+    took_over = threading.Event()
+
+    def in_reserve() -> None:
+        with only_clock(tmp_path, engine, threading.Event()) as is_ours:
+            if is_ours:
+                took_over.set()
+
+    with postgres.database(postgres_server) as url:
+        engine = open_engine(url)
+        with only_clock(tmp_path, engine):
+            with pytest.raises(CannotStart, match="Another Holdfast clock"), only_clock(tmp_path, engine):
+                raise AssertionError("two clocks")
+            second = threading.Thread(target=in_reserve)
+            second.start()
+            assert not took_over.wait(0.5)
+        assert took_over.wait(60)
+        second.join()
+        engine.dispose()

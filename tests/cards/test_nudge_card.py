@@ -30,7 +30,8 @@ BUTTONS = {
 STANDING = {
     "escalated": "The Front desk has not answered, so it comes to you.",
     "escalated, taken": "Bea Ortiz is on it, and it has not moved.",
-    "contradicted": "Contradicted: Bea Ortiz said done Thu Feb 26, 12:00 PM, but the source does not show it. It is open again.",
+    "contradicted": "Contradicted: Bea Ortiz said done Thu Feb 26, 12:00 PM, but the source does not show it. "
+    "It is open again.",
     "acknowledged": "Bea Ortiz is on it since Thu Feb 26, 12:00 PM.",
     "said_done": "Bea Ortiz said done Thu Feb 26, 12:00 PM. The source has not shown it yet.",
     "snoozed": "Snoozed until Thu Feb 26, 2:00 PM.",
