@@ -597,6 +597,7 @@ _EXAMPLES = {
 
 _TOLD = {
     "nudge found": "found that this has stalled",
+    "nudge reopened": "opened it again: the source shows that it has stalled after all",
     "nudge planned": "chose {to} to be told",
     "nudge sent": "told {to}",
     "nudge acknowledged": "took it on",

@@ -7,8 +7,9 @@
                 ├────────── contradicted: said done, and the source did not show it
                 └────────── exception_asked ──► excepted, until it expires
 
-A nudge ends verified, overtaken, wrong or reviewed. Every change is an UPDATE that names the states it may leave, and whoever
-finds no row left to change has come second. `next_at` says when time must act on it; an indexed query asks only for those.
+A nudge ends verified, overtaken, wrong or reviewed; the source, which gives the first two, may take them back. Every change is an
+UPDATE that names the states it may leave, and whoever finds no row left to change has come second. `next_at` says when time must
+act on it; an indexed query asks only for those.
 """
 
 from __future__ import annotations
@@ -74,42 +75,44 @@ class House:
 
 
 def open_new(session: Session, loaded: Loaded, s: Snapshot, finding: Finding, now: datetime, *, held: bool) -> Nudge | None:
-    """The new nudge of this item, rule and window; None when it has had one.
+    """The nudge of this item, rule and window, new or opened again; None when it is under way or people have ended it.
 
     held   the stillness is older than the feed's first import: the manager reviews it, nobody is nudged
     """
     anchor = loaded.anchor
-    nudge_id = new_ref()
-    is_new = insert_new(
-        session,
-        Nudge,
-        id=nudge_id,
-        item=s.ref,
-        rule=loaded.rule.id,
-        window=finding.window,
-        site=s.site.id,
-        role=anchor.role,
-        state="held" if held else "open",
-        sop=anchor.sop,
-        sop_version=anchor.version,
-        step=anchor.step,
-        rule_version=loaded.version,
-        snapshot=s.digest(),
-        amount_cents=finding.amount_cents,
-        since_at=finding.since,
-        opened_at=now,
-        due_at=max(finding.due, due_at(now, parse_clock("4 open h"), s.site)),
-        next_at=None if held else now,
-        level=0, person="", sends=0, contradicted=0,
-        acknowledged_by="", said_done_by="", review="", ending="",
-    )  # fmt: skip
-    if not is_new:
+    as_found: dict[str, Any] = {
+        "role": anchor.role, "state": "held" if held else "open", "next_at": None if held else now,
+        "sop": anchor.sop, "sop_version": anchor.version, "step": anchor.step, "rule_version": loaded.version,
+        "snapshot": s.digest(), "amount_cents": finding.amount_cents, "since_at": finding.since,
+        "due_at": max(finding.due, due_at(now, parse_clock("4 open h"), s.site)),
+        "level": 0, "acknowledged_by": "", "said_done_by": "", "review": "", "ending": "",
+    }  # fmt: skip
+    which = {"item": s.ref, "rule": loaded.rule.id, "window": finding.window}
+    made = {"id": new_ref(), "site": s.site.id, "opened_at": now, "person": "", "sends": 0, "contradicted": 0}
+    is_new = insert_new(session, Nudge, **which, **made, **as_found)
+    if not is_new and not _open_again(session, which, as_found):
         return None
-    nudge = session.get_one(Nudge, nudge_id)
-    _record(session, nudge, "nudge found", now, detail={"since": finding.window, "held": held})
+    nudge = session.scalars(select(Nudge).filter_by(**which).execution_options(populate_existing=True)).one()
+    what = "nudge found" if is_new else "nudge reopened"
+    _record(session, nudge, what, now, detail={"since": finding.window, "held": held})
     if held:
         _into_review(session, loaded, nudge, now)
     return nudge
+
+
+def _open_again(session: Session, which: Mapping[str, str], as_found: Mapping[str, Any]) -> bool:
+    """Take back the end that the source gave this nudge, where it now says that the same stillness goes on.
+
+    A report that lacked half its rows, or a posting that was taken back, would otherwise silence an item for ever.
+    """
+    changed = session.execute(
+        update(Nudge)
+        .filter_by(**which, state="closed")
+        .where(col(Nudge.ending).in_(("verified", "overtaken")))
+        .values(**as_found, closed_at=None, acknowledged_at=None, said_done_at=None, snoozed_until=None)
+        .execution_options(synchronize_session=False)
+    )
+    return _changed(changed)
 
 
 def _into_review(session: Session, loaded: Loaded, nudge: Nudge, now: datetime) -> None:

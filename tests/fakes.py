@@ -95,6 +95,9 @@ def replayed(events: list[evidence.Event]) -> str:
         send = int(event.detail.get("send") or 0) if event.what == "nudge planned" else send
         if event.what == "nudge found":
             state = "held" if event.detail["held"] else "open"
+        elif event.what == "nudge reopened":
+            assert state == "closed"
+            state = "held" if event.detail["held"] else "open"
         elif event.what == "nudge sent":
             is_current = event.detail["send"] == send  # of an earlier send it only says that it arrived after all
             state = "sent" if state == "open" and is_current else state

@@ -75,8 +75,8 @@ def test_asking_pressing_and_skipping_change_the_page_in_place(browser: Browser,
     bea.get_by_label("Ask how something is done here").fill("What about a denial? <img src=x onerror=alert(1)>")
     bea.keyboard.press("Enter")
     card(bea, "Work every denial within 48 hours").wait_for()
-    assert bea.get_by_text("<img src=x onerror=alert(1)>").is_visible()
-    assert bea.get_by_label("Ask how something is done here").input_value() == ""
+    bea.get_by_text("<img src=x onerror=alert(1)>").wait_for()
+    bea.wait_for_function("document.getElementById('text').value === ''")  # the answer may come before the form's own reply
 
     nudge = card(bea, "Claim untouched")
     nudge.locator("summary", has_text="Can't").click()

@@ -9,6 +9,7 @@ import pytest
 from bot import sweep
 from tests.behaviour.chat import Chat
 from tests.behaviour.small import START, Claim, at
+from tests.fakes import check_all
 
 FIVE = ["On it", "Done", "Snooze", "Can't", "Wrong"]
 STALLED = at("2026-03-04", "08:30")
@@ -323,3 +324,31 @@ def test_a_second_stillness_is_a_second_nudge(chat: Chat) -> None:
     chat.small.until(at("2026-03-06", "09:00"))
     assert [n.ending for n in chat.small.nudges()] == ["verified", ""]
     assert len(chat.inbox("bea")) == 2
+
+
+def test_a_report_that_lacked_the_claim_silences_it_for_a_day_only(chat: Chat) -> None:
+    """Without this one export that stopped half-way ends every nudge for good, and nobody hears of those claims again."""
+    still(chat)
+    whole = chat.small.claims["harbor"].pop("C-1")
+    chat.small.report("harbor")
+    chat.small.passes(minutes=30)
+    assert chat.small.nudge().ending == "overtaken"
+    chat.small.report("harbor", whole)
+    chat.small.passes(minutes=1)
+    assert (chat.small.nudge().state, chat.small.nudge().ending) == ("sent", "")
+    assert len(chat.inbox("bea")) == 2
+    assert chat.small.told(chat.small.nudge().id).count("nudge reopened") == 1
+    check_all(chat.small.holdfast.engine)
+
+
+def test_what_somebody_reported_wrong_is_not_opened_again(chat: Chat) -> None:
+    """Without this the next report overrules the person who looked."""
+    still(chat)
+    chat.press("bea", "Wrong", "not-stalled")
+    whole = chat.small.claims["harbor"].pop("C-1")
+    chat.small.report("harbor")
+    chat.small.passes(minutes=30)
+    chat.small.report("harbor", whole)
+    chat.small.passes(minutes=30)
+    assert chat.small.nudge().ending == "wrong"
+    assert len(chat.inbox("bea")) == 1
