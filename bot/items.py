@@ -158,11 +158,12 @@ def past_until(session: Session, feeds: Mapping[str, FeedConfig]) -> dict[tuple[
     """(site, kind) -> the instant up to which a stall belongs to the past that the first import brought."""
     out: dict[tuple[str, str], datetime] = {}
     for row in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds)))):
-        if row.first_as_of is None:
+        first = row.first_as_of or row.as_of  # its first pull may have broken off half-way: all it brought is the past
+        if first is None:
             continue
         for word in row.kinds.split():
             pair = (feeds[row.id].site, word.rstrip("!"))
-            out[pair] = max(row.first_as_of, out.get(pair, row.first_as_of))
+            out[pair] = max(first, out.get(pair, first))
     return out
 
 
