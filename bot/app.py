@@ -135,9 +135,9 @@ class Holdfast:
         return self.practice.name
 
     def standing(self) -> _Standing:
-        """Practice, feeds and rules, read again when a file or the library has changed."""
+        """Practice, feeds and rules, read again when a file or the library has changed, and on each day (versions take effect)."""
         practice_file, feeds_file = self.home / "practice.toml", self.home / "feeds.toml"
-        key = (_stamp(practice_file), _stamp(feeds_file), self.library.generation())
+        key = (_stamp(practice_file), _stamp(feeds_file), self.library.generation(), self.now().astimezone(UTC).date())
         if self._standing is None or self._standing.key != key:
             self._standing = self._read_or_keep(key, practice_file, feeds_file)
         return self._standing

@@ -6,6 +6,7 @@ sent inside a transaction: a delivery is leased, drawn and judged again in one t
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -85,6 +86,7 @@ def tick(r: Round, now: datetime, only: Collection[str] | None = None) -> Swept:
     pull(r, now, done, only)
     watch_feeds(r, now, done)
     expect(r, now)
+    reconsider(r, now)
     judge(r, now, done)
     advance(r, now, done)
     announce(r, now, done)
@@ -210,6 +212,20 @@ def expect(r: Round, now: datetime) -> None:
         for site, sterilizers in r.house.practice.sterilizers.items():
             items.expect_weeks(session, r.house.site(site), sterilizers, since, now)
         session.merge(Mark(name="expected until", value=today, at=now))
+
+
+def reconsider(r: Round, now: datetime) -> None:
+    """Wake every item when a rule, its SOP step or the practice file is not what it was at the last sweep: clocks may differ."""
+    rules = sorted(repr((each.rule.id, each.version, each.anchor)) for each in r.house.rules.values())
+    standard = hashlib.sha256(repr((rules, r.house.practice.sha256)).encode()).hexdigest()
+    with read(r.engine) as session:
+        before = session.get(Mark, "judged by")
+    if before is not None and before.value == standard:
+        return
+    with write(r.engine) as session:
+        if before is not None:
+            session.execute(update(Item).where(col(Item.merged_into) == "", ~col(Item.gone)).values(wake_at=now))
+        session.merge(Mark(name="judged by", value=standard, at=now))
 
 
 def judge(r: Round, now: datetime, done: Swept) -> None:

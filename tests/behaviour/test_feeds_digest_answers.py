@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
+import pytest
+
+from bot.items import FeedConfig
 from bot.records import Feed, read
+from connectors import Batch, ConnectorError
 from tests.behaviour.chat import Chat, ConsoleChat, Shown
-from tests.behaviour.small import START, Claim, Opens, at
+from tests.behaviour.small import (
+    PUBLISHED,
+    START,
+    STARTER,
+    Claim,
+    Installation,
+    MovableClock,
+    Opens,
+    Small,
+    at,
+    furnish,
+    settings_of,
+)
 
 
 def titled(messages: list[Shown], start: str) -> list[Shown]:
@@ -190,3 +208,48 @@ def test_a_reference_is_resolved_for_people_on_duty_and_each_look_is_recorded(ch
     assert not refused.keys
     looks = chat.small.events("record looked at")
     assert [(e.actor, e.detail["allowed"]) for e in looks] == [("bea", True), ("tom", False)]
+
+
+def test_a_first_import_that_broke_off_is_the_past_all_the_same(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this one file that is locked on the first day means a hundred nudges about old work."""
+    connect = chat.small.holdfast._connect
+
+    class BreaksOff:
+        name = "csv_file"
+
+        def __init__(self, feed: FeedConfig) -> None:
+            self.whole = connect(feed)
+
+        def fetch(self, cursor: str | None) -> Iterator[Batch]:
+            yield from self.whole.fetch(cursor)
+            raise ConnectorError("Not opened, tried again next time: claims.csv.")
+
+    monkeypatch.setattr(chat.small.holdfast, "_connect", BreaksOff)
+    backlog(chat)
+    assert chat.inbox("bea") == []
+
+
+def test_a_library_that_comes_after_the_reports_judges_what_is_there(tmp_path: Path) -> None:
+    """Without this what was imported before the SOPs were published is never looked at by any rule."""
+    furnish(tmp_path)
+    clock = MovableClock(START)
+    small = Small(tmp_path, Installation(settings_of(tmp_path), clock), clock)
+    small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
+    small.tick()
+    assert len(small.holdfast.standing().refused) > 0
+    small.holdfast.ingest([STARTER], publish=True, by="olu", now=START)
+    small.until(at("2026-03-04", "08:30"))
+    assert [n.state for n in small.nudges()] == ["sent"]
+    small.holdfast.close()
+
+
+def test_rules_load_on_the_day_their_step_comes_into_force(tmp_path: Path) -> None:
+    """Without this a version that takes effect on Monday takes effect at the next restart."""
+    furnish(tmp_path)
+    clock = MovableClock(PUBLISHED - timedelta(days=4))
+    holdfast = Installation(settings_of(tmp_path), clock)
+    holdfast.ingest([STARTER], publish=True, by="olu", now=clock.at)
+    assert len(holdfast.standing().refused) > 0
+    clock.at = PUBLISHED
+    assert holdfast.standing().refused == ()
+    holdfast.close()
