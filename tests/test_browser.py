@@ -175,3 +175,26 @@ def test_nothing_is_cut_off_at_any_width(browser: Browser, address: str, complai
             page.set_viewport_size({"width": width, "height": 860})
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(OUTSIDE, width) == []
+
+
+LATEST_IN_SIGHT = """() => {
+    const room = document.querySelector(".scroller").getBoundingClientRect();
+    const latest = [...document.querySelectorAll("#log > article")].pop().getBoundingClientRect();
+    return latest.top >= room.top && latest.top < room.bottom;
+}"""
+
+
+def test_a_long_message_is_read_from_its_top_and_the_page_around_it_stays(
+    browser: Browser, address: str, complaints: list[str]
+) -> None:
+    """On a phone the first sight would be half a card, without who one is; after a skip one would still read the past."""
+    page = opened(browser, address, complaints, width=375)
+    assert page.evaluate("scrollY") == 0
+    page.get_by_label("Ask how something is done here").fill("What about a denial?")
+    page.keyboard.press("Enter")
+    card(page, "Work every denial within 48 hours").wait_for()
+    page.locator(".scroller").evaluate("room => { room.scrollTop = -room.scrollHeight; }")
+    page.get_by_role("button", name="+2 h").click()
+    page.get_by_text("5:15 pm", exact=True).wait_for()
+    page.wait_for_function(LATEST_IN_SIGHT)
+    assert complaints == []

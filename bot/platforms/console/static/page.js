@@ -10,11 +10,19 @@
   const said = one("#said");
   body.classList.add("live");
 
-  // A message that is taller than the room is read from its top.
+  // Bring a message to the top of the room. Only the room is scrolled: on a phone the page around it stays where it is.
+  const toTop = (message) => {
+    const room = one(".scroller");
+    const space = parseFloat(getComputedStyle(message).scrollMarginTop);
+    room.scrollTop += message.getBoundingClientRect().top - room.getBoundingClientRect().top - space;
+  };
+
+  // The room shows its end; a message that is taller than the room is read from its top.
   const toLatest = () => {
     const room = one(".scroller");
     const latest = [...document.querySelectorAll("#log > article")].pop();
-    if (latest && latest.offsetHeight > room.clientHeight) latest.scrollIntoView({ block: "start" });
+    room.scrollTop = 0;
+    if (latest && latest.offsetHeight > room.clientHeight) toTop(latest);
   };
 
   const busy = (part) => {
@@ -100,7 +108,9 @@
       } else {
         form.reset();
         put(fresh, pressed);
-        if (form.matches(".ask, .examples")) [...document.querySelectorAll(".mine")].pop()?.scrollIntoView({ block: "start" });
+        const asked = form.matches(".ask, .examples") && [...document.querySelectorAll(".mine")].pop();
+        if (asked) toTop(asked);
+        else if (form.action.endsWith("/skip")) toLatest();
       }
     } catch {
       said.textContent = "Holdfast does not answer. Is it still running? Nothing was lost; try again.";
