@@ -16,7 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Engine
 
+from bot.chat import Card, Fact, Source, Wording
 from bot.platforms.console.plain import plain
+from bot.platforms.console.printer import Printer
 from tests.desk import START, FakeDesk
 
 ROOT = Path(__file__).parent.parent
@@ -262,6 +264,20 @@ def test_text_for_people_is_plain_when_piped_and_holds_no_live_escape(desk: Fake
     assert "[1] On it" in text
     assert "— Billing and claims playbook v1, step 6" in text
     assert max(len(line) for line in text.splitlines()) <= 92
+
+
+def test_the_lists_of_a_step_and_of_a_stand_up_stay_lists() -> None:
+    """Four things to do, or four roles that are behind, would run together into one sentence."""
+    out = io.StringIO()
+    step = Source(
+        Wording("billing-claims"), 1, Wording("post-era"), Wording("Post it.\n\n1. Match the ERA.\n2. Post line\nby line.\n")
+    )
+    facts = (Fact(Wording("At risk"), Wording("2 items\nBilling coordinator: 1 item\nFront desk: 1 item")),)
+    Printer(out, prompting=False).show(Card("answer", Wording("Post the ERA"), facts=facts, sources=(step,)))
+    lines = [line.strip() for line in out.getvalue().splitlines()]
+    assert "1. Match the ERA." in lines
+    assert "2. Post line by line.”" in lines
+    assert lines[lines.index("At risk  2 items") :][1:3] == ["Billing coordinator: 1 item", "Front desk: 1 item"]
 
 
 def run(*arguments: str, **more: Any) -> subprocess.Popen[bytes]:

@@ -69,7 +69,7 @@ class Printer:
         if card.facts:
             self._screen.print(Padding(_pairs([(f.label, f.value) for f in card.facts]), (0, 0, 0, 2)))
         for source in card.sources:
-            said = Text.assemble(_words(f"“{clean(without_marks(source.quote))}”", "italic"), "\n")
+            said = Text.assemble(_words(f"“{without_marks(source.quote.strip())}”", "italic"), "\n")
             where = source.title or f"{source.sop} v{source.version}, {source.step}"
             said.append(f"— {clean(where)}", style="dim")
             self._screen.print(Padding(said, (0, 0, 0, 2)))
@@ -110,8 +110,8 @@ class Printer:
 
 
 def _words(text: str, style: str = "") -> Text:
-    """Text that a terminal cannot take for a command."""
-    return Text(clean(text), style=style)
+    """Text that a terminal cannot take for a command. Its lines stay lines: a list in a step is read as a list."""
+    return Text("\n".join(clean(line) for line in text.split("\n")), style=style)
 
 
 def _pairs(pairs: Sequence[tuple[str, str]]) -> Table:
