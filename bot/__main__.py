@@ -328,7 +328,10 @@ def evidence(options: argparse.Namespace, settings: Settings) -> int:
             ledger.export(session, sys.stdout)
             return 0
         if options.what == "show":
-            for entry in ledger.read(session, item=options.ref or "")[-options.last :]:
+            rows = ledger.read(session, item=options.ref or "")
+            if options.ref and not rows:
+                raise Sorry(f"No row of the ledger is about {options.ref}.")
+            for entry in rows[-options.last :]:
                 event = entry.event
                 text = f"{entry.link.seq:>6} {event.at:%Y-%m-%d %H:%M} {event.what} {event.item} {event.actor}"
                 _say(options, {"seq": entry.link.seq, "hash": entry.link.hash, **_plain(event)}, text)
@@ -385,11 +388,26 @@ def health(options: argparse.Namespace, settings: Settings) -> int:
     """Feeds, queue, index, last sweep, undelivered."""
     with _opened(settings) as holdfast:
         facts = holdfast.health()
-    _say(options, facts, "\n".join(f"{name}: {value}" for name, value in facts.items()))
+    _say(options, facts, "\n".join(f"{name}: {_listed(value)}" for name, value in facts.items()))
     if not facts["ok"]:
-        names = ("stale", "problems", "files", "rules_refused", "undelivered")
-        raise Sorry(f"Somebody should look at: {', '.join(n.replace('_', ' ') for n in names if facts[n])}.")
+        raise Sorry(f"Somebody should look at {', '.join(words for name, words in _LOOK_AT.items() if facts[name])}.")
     return 0
+
+
+_LOOK_AT = {
+    "stale": "feeds that are too old",
+    "problems": "feeds that cannot be read",
+    "files": "a mistake in a file",
+    "rules_refused": "rules that cannot run",
+    "undelivered": "messages that were not delivered",
+}
+
+
+def _listed(value: object) -> object:
+    """Lists and tables as people write them."""
+    if isinstance(value, dict):
+        return "; ".join(f"{name} {what}" for name, what in value.items()) or "none"
+    return (", ".join(map(str, value)) or "none") if isinstance(value, list | tuple) else value
 
 
 # --- small things ----------------------------------------------------------------------------------------------------------

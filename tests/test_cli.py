@@ -390,6 +390,16 @@ def test_questions_for_nobody_and_sites_that_are_not_are_said(home: Path, run: o
     assert "moon" in bad(run, "digest", "--site", "moon")
 
 
+def test_what_health_and_the_ledger_have_to_say_is_said_in_words(home: Path, run: object) -> None:
+    """Without this whoever is called at night reads the name of a variable."""
+    write_report(home, "harbor", at("2026-03-02", "09:00"), [Claim("C-1", at("2026-03-02", "08:30"))])
+    good(run, "sweep", "--now", NOON)
+    unwell = run("health")  # type: ignore[operator]
+    assert (unwell.code, "feeds that are too old" in unwell.err) == (1, True)
+    assert not set(unwell.out) & set("[]{}")
+    assert "ZZZZZZZZ" in bad(run, "evidence", "show", "--ref", "ZZZZZZZZ")
+
+
 def test_help_answers_at_once_and_a_closed_pipe_is_no_error(home: Path) -> None:
     """Without this every script pays for imports it does not need, and `| head` ends in a traceback."""
     env = {**os.environ, "HOLDFAST_HOME": str(home)}
