@@ -36,6 +36,8 @@ ENDED: Mapping[str, frozenset[str]] = {
 """Statuses after which a thing no longer counts as open work."""
 
 _CHUNK = 400
+_FEED_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
+"""Feeds are named on cards and in the evidence."""
 
 
 @dataclass(frozen=True)
@@ -763,6 +765,9 @@ def _feed(name: str, table: object, line: int, sites: set[str], file: str, findi
 
     if not isinstance(table, dict):
         wrong("must be a table, [feeds.name]")
+        return None
+    if not _FEED_NAME.fullmatch(name):
+        wrong("its name must be one word of letters, digits, - and _, at most 40")
         return None
     options = dict(table)
     connector, site = options.pop("connector", None), options.pop("site", None)

@@ -31,6 +31,7 @@ BUNDLED_ROLES = Path(__file__).parent / "roles"
 
 _DAY_NAMES = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _ID = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+_STERILIZER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:#-]{0,39}")
 _MAX_BYTES = 1_000_000
 _MAX_TEXT = 300
 _Path = tuple[str | int, ...]
@@ -217,7 +218,7 @@ def load_practice(path: Path, roles: Mapping[str, Role]) -> Practice:
     people_tables = dict(notes.tables(data, "people"))
     sites = {id: _site(id, table, notes) for id, table in site_tables.items()}
     managers = {id: notes.one_of(table, ("sites", id), "manager", "person", people_tables) for id, table in site_tables.items()}
-    sterilizers = {id: notes.texts(table, ("sites", id), "sterilizers") for id, table in site_tables.items()}
+    sterilizers = {id: _sterilizers(id, table, notes) for id, table in site_tables.items()}
     people = {id: _person(id, table, sites, managers, roles, people_tables, notes) for id, table in people_tables.items()}
     chat = _chat(notes.table(data, (), "chat"), people_tables, notes)
     for circle in _closed_circles(people):
@@ -254,6 +255,16 @@ def _role(id: str, data: dict[str, Any], notes: _Notes) -> Role:
         elif role and after:
             rungs.append(Rung(role, after))
     return Role(id, title, what, tuple(rungs))
+
+
+def _sterilizers(id: str, table: dict[str, Any], notes: _Notes) -> tuple[str, ...]:
+    """The sterilizers of a site, named as the spore log names them: a name with a blank would never be found there."""
+    where = ("sites", id)
+    names = notes.texts(table, where, "sterilizers")
+    for n, name in enumerate(names):
+        if not _STERILIZER.fullmatch(name):
+            notes.wrong((*where, "sterilizers", n), f"{name!r} must be one word of letters, digits and -_.:#, such as H1.")
+    return names
 
 
 def _site(id: str, table: dict[str, Any], notes: _Notes) -> Site:

@@ -190,6 +190,7 @@ ONE_MISTAKE = [
     ('"America/New_York"', '"America"', "'America' is not a time zone"),
     ('"America/New_York"', '"../../etc/passwd"', "is not a time zone"),
     ('time_zone = "America/New_York"', 'time_zone = "America/New_York"\nholidays = "Texas"', None),
+    ('manager = "mona"', 'manager = "mona"\nsterilizers = ["Autoclave 1"]', "'Autoclave 1' must be one word"),
     ('fri = "08:00-14:00"', 'fri = "14:00-08:00"', "the end is not after the start"),
     ('fri = "08:00-14:00"', 'fri = "08:00-12:00 11:00-14:00"', "overlap"),
     ('fri = "08:00-14:00"', "fri = 8", "Hours are a text such as"),
