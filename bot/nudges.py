@@ -7,9 +7,9 @@
                 ├────────── contradicted: said done, and the source did not show it
                 └────────── exception_asked ──► excepted, until it expires
 
-A nudge ends verified, overtaken, wrong or reviewed; the source, which gives the first two, may take them back. Every change is an
-UPDATE that names the states it may leave, and whoever finds no row left to change has come second. `next_at` says when time must
-act on it; an indexed query asks only for those.
+A nudge ends verified, overtaken, wrong or reviewed; the source, which gives the first two, may take them back. Every change is
+an UPDATE that names the states it may leave, and whoever finds no row left to change has come second. `next_at` says when time
+must act on it; an indexed query asks only for those.
 """
 
 from __future__ import annotations
@@ -408,8 +408,9 @@ def report_wrong(
     if reason == "not-mine" and nudge.level < len(_rungs(house, nudge)):
         is_theirs = nudge.person == person.id  # whoever's card it is: said again, or by others, it would climb the whole ladder
         if not is_theirs or not _move(
-            session, nudge, ("sent", "acknowledged", "snoozed"), "open", level=nudge.level + 1, next_at=now, snoozed_until=None
-        ):
+            session, nudge, ("sent", "acknowledged", "snoozed"), "open", level=nudge.level + 1, next_at=now, snoozed_until=None,
+            acknowledged_by="", acknowledged_at=None,
+        ):  # fmt: skip
             return _late(nudge)
         detail = {"reason": reason, "note": _keep_note(session, note, person, now)[1]}
         outcome = _pressed(session, house, nudge, person, "nudge not mine", now, detail)

@@ -352,3 +352,12 @@ def test_what_somebody_reported_wrong_is_not_opened_again(chat: Chat) -> None:
     chat.small.passes(minutes=30)
     assert chat.small.nudge().ending == "wrong"
     assert len(chat.inbox("bea")) == 1
+
+
+def test_not_mine_after_on_it_leaves_nobody_on_it(chat: Chat) -> None:
+    """Without this the next person reads that somebody is on it who has just said that it is not theirs."""
+    still(chat)
+    chat.press("bea", "On it")
+    chat.press("bea", "Wrong", "not mine")
+    assert "is on it" not in chat.inbox("rae")[-1].text
+    assert chat.ask("bea", "my day").text == "Nothing is waiting for you."
