@@ -30,6 +30,8 @@ from connectors import Batch, Connector, ConnectorError
 
 log = logging.getLogger(__name__)
 
+AHEAD = timedelta(days=1)
+"""How far a file's instant may lie ahead: sources write local time without saying of which zone."""
 LEASE = timedelta(seconds=60)
 """How long a send may take before somebody else looks what became of it."""
 BEFORE_OPENING = timedelta(minutes=20)
@@ -106,8 +108,14 @@ def pull(r: Round, now: datetime, done: Swept, only: Collection[str] | None = No
     with read(r.engine) as session:
         rows = {row.id: row for row in session.scalars(select(Feed).where(col(Feed.id).in_(list(r.feeds))))}
     for feed in r.feeds.values():
-        if only is None or feed.id in only:
+        if only is not None and feed.id not in only:
+            continue
+        try:
             _pull(r, feed, rows.get(feed.id), now, done)
+        except Exception as fault:  # a fault of ours with one source must not stop the others, nor what is due
+            log.exception("feed %s could not be read", feed.id)
+            done.problems.append(f"{feed.id}: a fault of ours ({type(fault).__name__})")
+            _note_problem(r, feed, f"A fault of ours ({type(fault).__name__}); the log says more.", now)
 
 
 def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swept) -> None:
@@ -129,6 +137,8 @@ def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swe
 
 
 def _take(r: Round, feed: FeedConfig, batch: Batch, now: datetime, done: Swept) -> None:
+    if batch.as_of > now + AHEAD and not batch.unreadable:  # it would make the feed look fresh until then
+        raise ConnectorError(f"{batch.name} says it is as of {batch.as_of:%Y-%m-%d}, which is still to come: correct its date.")
     with write(r.engine) as session:
         if batch.unreadable:
             if items.quarantine(session, feed, batch, now):
@@ -215,7 +225,7 @@ def expect(r: Round, now: datetime) -> None:
 
 
 def reconsider(r: Round, now: datetime) -> None:
-    """Wake every item when a rule, its SOP step or the practice file is not what it was at the last sweep: clocks may differ."""
+    """Wake every item when a rule, its SOP step or the practice file has changed since the last sweep: clocks may differ."""
     rules = sorted(repr((each.rule.id, each.version, each.anchor)) for each in r.house.rules.values())
     standard = hashlib.sha256(repr((rules, r.house.practice.sha256)).encode()).hexdigest()
     with read(r.engine) as session:
@@ -387,10 +397,14 @@ def deliver(r: Round, now: datetime, done: Swept | None = None) -> Swept:
         waiting = [(d.marker, d.state) for d in session.scalars(query.limit(1000))]
         r = replace(r, unjudged=frozenset(items.unjudged(session, r.feeds, now))) if waiting else r
     for marker, state in waiting:
-        if state == "ambiguous":
-            _reconcile(r, marker, now, done)
-        else:
-            _send(r, marker, now, done)
+        try:
+            (_reconcile if state == "ambiguous" else _send)(r, marker, now, done)
+        except SQLAlchemyError:
+            raise
+        except Exception:  # one delivery that cannot be handled must not hold up all others
+            log.exception("delivery %s could not be handled and is tried again in an hour", marker)
+            with write(r.engine) as session:
+                _set(session, marker, not_before=now + timedelta(hours=1))
     _redraw(r, now, done)
     return done
 
@@ -593,22 +607,31 @@ def _redraw(r: Round, now: datetime, done: Swept) -> None:
         query = select(col(Delivery.marker)).where(col(Delivery.redraw), col(Delivery.state) == "sent")
         markers = list(session.scalars(query.limit(1000)))
     for marker in markers:
-        with read(r.engine) as session:
-            delivery = session.get_one(Delivery, marker)
-            card = _current(session, r.house, delivery, now)
-        if card is not None and delivery.platform in r.platforms:
-            try:
-                r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
-                done.redrawn += 1
-            except AmbiguousSend:
-                continue
-            except SendError as refused:
-                log.warning("a sent card could not be edited: %s", refused.reason)
-                if not refused.permanent:
-                    continue
-        with write(r.engine) as session:
-            if _current(session, r.house, session.get_one(Delivery, marker), now) == card:  # else it changed again meanwhile
-                _set(session, marker, redraw=False, **({"card": card.as_json()} if card else {}))
+        try:
+            _redraw_one(r, marker, now, done)
+        except SQLAlchemyError:
+            raise
+        except Exception:  # one card that cannot be drawn must not keep the others as they were
+            log.exception("the card of delivery %s could not be edited", marker)
+
+
+def _redraw_one(r: Round, marker: str, now: datetime, done: Swept) -> None:
+    with read(r.engine) as session:
+        delivery = session.get_one(Delivery, marker)
+        card = _current(session, r.house, delivery, now)
+    if card is not None and delivery.platform in r.platforms:
+        try:
+            r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
+            done.redrawn += 1
+        except AmbiguousSend:
+            return
+        except SendError as refused:
+            log.warning("a sent card could not be edited: %s", refused.reason)
+            if not refused.permanent:
+                return
+    with write(r.engine) as session:
+        if _current(session, r.house, session.get_one(Delivery, marker), now) == card:  # else it changed again meanwhile
+            _set(session, marker, redraw=False, **({"card": card.as_json()} if card else {}))
 
 
 def _current(session: Session, house: House, delivery: Delivery, now: datetime) -> Card | None:

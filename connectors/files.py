@@ -52,7 +52,8 @@ class File:
 
     @property
     def name(self) -> str:
-        return self.path.name
+        """Its name as text; bytes that are no UTF-8 (zip files from Windows) are spelled out, so that it can be stored."""
+        return self.path.name.encode("utf-8", "backslashreplace").decode()
 
     @property
     def modified_at(self) -> datetime:

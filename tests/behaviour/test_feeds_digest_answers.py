@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from bot.items import FeedConfig
 from bot.records import Feed, read
-from connectors import Batch, ConnectorError
+from connectors import Batch, Connector, ConnectorError
 from tests.behaviour.chat import Chat, ConsoleChat, Shown
 from tests.behaviour.small import (
     PUBLISHED,
@@ -253,3 +254,49 @@ def test_rules_load_on_the_day_their_step_comes_into_force(tmp_path: Path) -> No
     clock.at = PUBLISHED
     assert holdfast.standing().refused == ()
     holdfast.close()
+
+
+def test_a_fault_in_one_feed_leaves_the_others_and_what_is_due(chat: Chat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this one odd file stops every nudge of the whole practice, and only the log knows."""
+    small, connect = chat.small, chat.small.holdfast._connect
+
+    def faulty(feed: FeedConfig) -> Connector:
+        if feed.site == "pine":
+            raise RuntimeError("a fault")
+        return connect(feed)
+
+    monkeypatch.setattr(small.holdfast, "_connect", faulty)
+    small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
+    small.until(at("2026-03-04", "08:30"))
+    assert len(chat.inbox("bea")) == 1
+    assert "pine-claims" in small.holdfast.health()["problems"]
+
+
+def test_a_file_name_that_is_not_utf_8_is_read_like_any_other(chat: Chat) -> None:
+    """Without this a report out of a zip file from Windows stops every sweep from then on."""
+    folder = chat.small.home / "exports" / "harbor-claims"
+    named = os.fsencode(folder) + b"/Ansp\xfcche_2026-03-02T0900.csv"
+    Path(os.fsdecode(named)).write_text(
+        "Claim #,Status,Sent,Last activity,Fee\nC-1,Sent,2026-02-27 09:00,2026-03-02 08:30,5.00\n"
+    )
+    assert chat.small.tick().pulled == {"harbor-claims": 1}
+    assert chat.small.tick().pulled == {}
+
+
+def test_a_file_dated_ahead_does_not_keep_its_feed_fresh(chat: Chat) -> None:
+    """Without this one mistyped year has everything judged on old reports for decades."""
+    small = chat.small
+    small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
+    small.report("harbor", when=at("2062-03-02", "09:00"))
+    small.until(START + timedelta(days=7))
+    assert "harbor-claims" in small.tick().stale
+    assert "still to come" in small.holdfast.health()["problems"]["harbor-claims"]
+    small.report("harbor")
+    assert small.tick().pulled == {"harbor-claims": 1}
+
+
+def test_a_feed_is_named_in_one_word(chat: Chat) -> None:
+    """Without this a blank in a feed's name stops every sweep once that feed goes quiet."""
+    file = chat.small.home / "feeds.toml"
+    file.write_text(file.read_text().replace("[feeds.harbor-claims]", '[feeds."Harbor claims"]'))
+    assert "its name must be one word" in " ".join(str(finding) for finding in chat.small.holdfast.check())
