@@ -43,6 +43,10 @@ from knowledge.library import Library, LiveStep, Report
 log = logging.getLogger(__name__)
 
 
+LOST_LATELY = timedelta(days=7)
+"""How long a message that could not be delivered counts against the installation's health; the ledger has it for good."""
+
+
 class CannotStart(Exception):
     """What is missing or wrong, and what to do about it, in one sentence."""
 
@@ -135,7 +139,7 @@ class Holdfast:
         return self.practice.name
 
     def standing(self) -> _Standing:
-        """Practice, feeds and rules, read again when a file or the library has changed, and on each day (versions take effect)."""
+        """Practice, feeds and rules, read again when a file or the library has changed, and each day (versions take effect)."""
         practice_file, feeds_file = self.home / "practice.toml", self.home / "feeds.toml"
         key = (_stamp(practice_file), _stamp(feeds_file), self.library.generation(), self.now().astimezone(UTC).date())
         if self._standing is None or self._standing.key != key:
@@ -342,7 +346,7 @@ class Holdfast:
             old = {s.feed for s in items.stale(session, self.feeds, self.now())}
             known = figures.feeds(session, [(f.id, f.site) for f in self.feeds.values()], old)
             mark = session.get(Mark, "last sweep")
-            lost = len(figures.undelivered(session))
+            lost = len(figures.undelivered(session, since=self.now() - LOST_LATELY))
             head = evidence.head(session)
         views = tuple(FeedView(f.feed, f.as_of, f.stale) for f in known)
         library = f"{len({step.sop for step in self.library.steps(self.now())})} SOPs, word search"
