@@ -9,6 +9,7 @@ is also the Desk that the local page and the plain terminal stand on.
 from __future__ import annotations
 
 import logging
+import pkgutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 import connectors
-from bot import assistant, cards, digest, evidence, figures, items, people, rules, sweep
+from bot import assistant, cards, digest, evidence, figures, items, people, platforms, rules, sweep
 from bot.cards import StepQuote, Token, say
 from bot.chat import Ask, Card, Platform, Press, Wording
 from bot.evidence import Event
@@ -382,7 +383,13 @@ class Holdfast:
             feeds = items.load_feeds(self.home / "feeds.toml", practice.sites)
         except PracticeError as bad:
             return found + list(bad.findings)
-        found += [finding for feed in feeds.values() if (finding := self._check_feed(practice, feed))]
+        found += [finding for feed in feeds.values() for finding in self._check_feed(practice, feed)]
+        here = {module.name for module in pkgutil.iter_modules(platforms.__path__)}
+        for name in sorted(set(practice.chat) - here):
+            what = (
+                f"There is no chat platform {name!r} here, so these addresses reach nobody; there is {', '.join(sorted(here))}."
+            )
+            found.append(practice.finding(("chat", name), what, "warning"))
         loaded, refused = self._rules()
         found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]
         found += self._check_steps(practice, now)
@@ -396,13 +403,17 @@ class Holdfast:
                     found.append(practice.finding(("sites", site.id), what, "warning"))
         return found
 
-    def _check_feed(self, practice: Practice, feed: FeedConfig) -> Finding | None:
+    def _check_feed(self, practice: Practice, feed: FeedConfig) -> Iterator[Finding]:
         zone = practice.sites[feed.site].zone
         try:
             connectors.connect(feed.connector, feed.options, home=self.home, zone=zone, site=feed.site)
+            known = connectors.option_names(feed.connector)
         except ConnectorError as bad:
-            return Finding("feeds.toml", feed.line, f"feed {feed.id}: {bad}")
-        return None
+            yield Finding("feeds.toml", feed.line, f"feed {feed.id}: {bad}")
+            return
+        for name in feed.options.keys() - set(known):
+            what = f"feed {feed.id}: there is no option {name!r}; there are connector, site, stale_after, {', '.join(known)}."
+            yield Finding("feeds.toml", feed.line, what)
 
     def _check_steps(self, practice: Practice, now: datetime) -> Iterator[Finding]:
         for step in self.library.steps(now):

@@ -186,6 +186,17 @@ def test_a_feeds_file_that_cannot_be_used_is_said_in_a_sentence(
     assert "feeds.toml" in ran.out + ran.err
 
 
+def test_a_word_that_nothing_reads_is_named_by_check(home: Path, run: object) -> None:
+    """Without this `stale_aftr` quietly means 26 hours, and a chat address that no platform knows reaches nobody."""
+    feeds = home / "feeds.toml"
+    feeds.write_text(feeds.read_text().replace("connector", 'stale_aftr = "9 h"\nconnector', 1))
+    (home / "practice.toml").write_text(PRACTICE + '\n[chat.pigeons]\nP1 = "bea"\n')
+    ran = run("check")  # type: ignore[operator]
+    assert ran.code == 1
+    assert "'stale_aftr'" in ran.out
+    assert "'pigeons'" in ran.out
+
+
 def test_without_feeds_there_is_nothing_to_read_and_that_is_fine(home: Path, run: object) -> None:
     """Without this a practice cannot begin with its SOPs alone."""
     (home / "feeds.toml").unlink()
