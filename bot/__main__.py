@@ -395,11 +395,13 @@ def health(options: argparse.Namespace, settings: Settings) -> int:
 
 
 _LOOK_AT = {
+    "late": "the clock, which stands still",
     "stale": "feeds that are too old",
     "problems": "feeds that cannot be read",
     "files": "a mistake in a file",
     "rules_refused": "rules that cannot run",
     "undelivered": "messages that were not delivered",
+    "unguarded": "guards of the ledger that are missing",
 }
 
 

@@ -30,7 +30,7 @@ from bot.chat import Ask, Card, Platform, Press, Wording
 from bot.evidence import Event
 from bot.hours import next_open, parse_clock
 from bot.items import FeedConfig
-from bot.migrations import migrate
+from bot.migrations import guards, migrate
 from bot.nudges import House
 from bot.platforms.console import Console, Message
 from bot.platforms.console.desk import FeedView, Look, NoticeCode, PersonView, Reason, Status, TrailRow
@@ -46,6 +46,9 @@ log = logging.getLogger(__name__)
 
 LOST_LATELY = timedelta(days=7)
 """How long a message that could not be delivered counts against the installation's health; the ledger has it for good."""
+
+_LATE = timedelta(minutes=10)
+"""After so long without a sweep, and three ticks, the clock counts as standing still."""
 
 
 class CannotStart(Exception):
@@ -431,14 +434,17 @@ class Holdfast:
                 select(col(Intake.feed), col(Intake.name), col(Intake.detail)).where(col(Intake.outcome) == "quarantined")
             ).all()
             problems = {f.id: f.problem for f in session.scalars(select(Feed)) if f.problem}
+            unguarded = list(guards.missing(session.connection()))
+        late = status.swept_at is None or now - status.swept_at > max(_LATE, 3 * timedelta(seconds=self.settings.tick_s))
         stale = [feed.name for feed in status.feeds if feed.stale]
         refused = [each.why for each in self.standing().refused]
         wrong = self.standing().wrong
         return {
-            "ok": not (stale or problems or refused or wrong or status.undelivered),
+            "ok": not (late or stale or problems or refused or wrong or unguarded or status.undelivered),
             "now": now.isoformat(),
             "last_sweep": status.swept_at.isoformat() if status.swept_at else "never",
             "feeds": {feed.name: feed.as_of.isoformat() if feed.as_of else "nothing yet" for feed in status.feeds},
+            "late": late,
             "stale": stale,
             "problems": problems,
             "files": wrong,
@@ -447,6 +453,7 @@ class Holdfast:
             "queue": int(waiting or 0),
             "undelivered": status.undelivered,
             "library": status.library,
+            "unguarded": unguarded,
             "ledger": status.ledger,
             "head": status.head,
         }

@@ -406,7 +406,7 @@ def test_what_health_and_the_ledger_have_to_say_is_said_in_words(home: Path, run
     write_report(home, "harbor", at("2026-03-02", "09:00"), [Claim("C-1", at("2026-03-02", "08:30"))])
     good(run, "sweep", "--now", NOON)
     unwell = run("health")  # type: ignore[operator]
-    assert (unwell.code, "feeds that are too old" in unwell.err) == (1, True)
+    assert (unwell.code, "feeds that are too old" in unwell.err, "clock" in unwell.err) == (1, True, True)
     assert not set(unwell.out) & set("[]{}")
     assert "ZZZZZZZZ" in bad(run, "evidence", "show", "--ref", "ZZZZZZZZ")
 
