@@ -285,6 +285,8 @@ def sent(session: Session, house: House, delivery: Delivery, receipt: Receipt, n
     _record(session, nudge, "nudge sent", now, detail={"to": delivery.person, "platform": delivery.platform, "send": number})
     if nudge.state == "open" and delivery.marker == f"{nudge.id}:{nudge.sends}":
         _move(session, nudge, ("open",), "sent", next_at=_escalation_at(house, nudge, now))
+    else:
+        _redraw(session, nudge)  # answered while it was on its way: the card that arrived is out of date already
 
 
 def undelivered(session: Session, house: House, delivery: Delivery, reason: str, now: datetime) -> None:

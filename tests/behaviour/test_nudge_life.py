@@ -6,10 +6,11 @@ from datetime import timedelta
 
 import pytest
 
-from bot import sweep
+from bot import assistant, sweep
+from bot.chat import Card, Press, Receipt
 from tests.behaviour.chat import Chat
 from tests.behaviour.small import START, Claim, at
-from tests.fakes import check_all
+from tests.fakes import Troubled, check_all
 
 FIVE = ["On it", "Done", "Snooze", "Can't", "Wrong"]
 STALLED = at("2026-03-04", "08:30")
@@ -361,3 +362,24 @@ def test_not_mine_after_on_it_leaves_nobody_on_it(chat: Chat) -> None:
     chat.press("bea", "Wrong", "not mine")
     assert "is on it" not in chat.inbox("rae")[-1].text
     assert chat.ask("bea", "my day").text == "Nothing is waiting for you."
+
+
+def test_a_card_that_was_answered_on_its_way_is_put_right(chat: Chat) -> None:
+    """Without this a card with live buttons stays in the chat for something that is over."""
+    small, console = chat.small, chat.small.holdfast.console
+    small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
+    small.report("pine")
+    small.tick()
+
+    class Slow(Troubled):
+        def send(self, address: str, card: Card, marker: str) -> Receipt:
+            receipt = console.send(address, card, marker)
+            if card.kind == "nudge":
+                press = Press("bea", "wrong", marker.split(":")[0], "on its way", small.clock.at, "not-stalled")
+                assistant.press(small.holdfast.engine, small.holdfast.house, press)
+            return receipt
+
+    small.holdfast.sends_to = Slow(console)
+    small.until(STALLED)
+    assert small.nudge().ending == "wrong"
+    assert chat.inbox("bea")[-1].buttons == []
