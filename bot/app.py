@@ -9,7 +9,6 @@ is also the Desk that the local page and the plain terminal stand on.
 from __future__ import annotations
 
 import logging
-import pkgutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 import connectors
-from bot import assistant, cards, digest, evidence, figures, items, people, platforms, rules, sweep
+from bot import assistant, cards, digest, evidence, figures, items, people, rules, sweep
 from bot.cards import StepQuote, Token, say
 from bot.chat import Ask, Card, Platform, Press, Wording
 from bot.evidence import Event
@@ -387,11 +386,9 @@ class Holdfast:
         except PracticeError as bad:
             return found + list(bad.findings)
         found += [finding for feed in feeds.values() for finding in self._check_feed(practice, feed)]
-        here = {module.name for module in pkgutil.iter_modules(platforms.__path__)}
-        for name in sorted(set(practice.chat) - here):
-            what = (
-                f"There is no chat platform {name!r} here, so these addresses reach nobody; there is {', '.join(sorted(here))}."
-            )
+        for name in sorted(set(practice.chat) - set(self.platforms)):
+            there = ", ".join(sorted(self.platforms))
+            what = f"There is no chat platform {name!r} here, so these addresses reach nobody; there is {there}."
             found.append(practice.finding(("chat", name), what, "warning"))
         loaded, refused = self._rules()
         found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]
