@@ -166,7 +166,16 @@ class Holdfast:
         loaded, refused = self._rules()
         house = House(practice, loaded, self._quote, self._address(practice))
         self._connectors.clear()
-        return _Standing(key, house, items.load_feeds(feeds_file, practice.sites), tuple(refused))
+        feeds = items.load_feeds(feeds_file, practice.sites)
+        announced = {name: replace(feed, kinds=self._announced(practice, feed)) for name, feed in feeds.items()}
+        return _Standing(key, house, announced, tuple(refused))
+
+    def _announced(self, practice: Practice, feed: FeedConfig) -> tuple[str, ...]:
+        """What a feed's connector will bring; nothing where it cannot be set up, which the sweep then says."""
+        try:
+            return connectors.kinds(feed.connector, feed.options, home=self.home, zone=practice.sites[feed.site].zone)
+        except ConnectorError:
+            return ()
 
     def _rules(self) -> tuple[dict[str, Loaded], list[Refused]]:
         return rules.load(lambda ref: anchor_of(self.library.step(ref, self.clock.now())))
@@ -237,8 +246,13 @@ class Holdfast:
 
     def press(self, person: str, verb: str, target: str, note: str, key: str) -> Card:
         card = assistant.press(self.engine, self.house, Press(person, verb, target, key, self.now(), note))
-        with self._ticking:  # what the press made due reaches people at once
-            sweep.deliver(self.round(), self.now())
+        if self._ticking.acquire(timeout=1):  # what the press made due reaches people at once, or else with the next sweep
+            try:
+                sweep.deliver(self.round(), self.now())
+            except Exception:  # the press itself is done and answered
+                log.exception("what a press made due could not be delivered; the next sweep tries again")
+            finally:
+                self._ticking.release()
         return card
 
     def my_day(self, person: str) -> Card:

@@ -22,7 +22,7 @@ from bot.evidence import Event
 from bot.hours import NeverOpen, Site, next_open
 from bot.nudges import NUDGES, REVIEW, House, Outcome
 from bot.practice import MANAGER, Person
-from bot.records import ExceptionAsked, Item, Nudge, PressSeen, alone, insert_new, read, write
+from bot.records import Delivery, ExceptionAsked, Item, Nudge, PressSeen, alone, insert_new, read, write
 from knowledge.library import Answer, Library, Principal, Quote
 
 LIMIT = 2000
@@ -154,7 +154,10 @@ def _act(
     """Check the right to press, then do it."""
     now, verb = pressed.at, pressed.verb
     decides = verb in ("approve", "refuse", "start_review", "leave_review")
-    allowed = _may_decide(house, person, nudge.site, now) if decides else _may_work(house, person, nudge, now)
+    if decides:
+        allowed = _may_decide(house, person, nudge.site, now) or (ask is not None and _was_asked(session, ask, person))
+    else:
+        allowed = _may_work(house, person, nudge, now)
     if not allowed or (decides and ask is not None and ask.asked_by == person.id):
         return nudges.refuse(session, nudge, person, verb, now)
     match verb:
@@ -183,6 +186,12 @@ def _may_work(house: House, person: Person, nudge: Nudge, now: datetime) -> bool
 
 def _may_decide(house: House, person: Person, site: str, now: datetime) -> bool:
     return site in in_charge_of(house, person, now)
+
+
+def _was_asked(session: Session, ask: ExceptionAsked, person: Person) -> bool:
+    """Whether this question was put to this person, who may have gone off shift since."""
+    markers = col(Delivery.marker).startswith(f"exception:{ask.id}:", autoescape=True)
+    return session.scalar(select(Delivery).where(markers, col(Delivery.person) == person.id).limit(1)) is not None
 
 
 def _told(session: Session, house: House, nudge: Nudge, ask: ExceptionAsked | None, pressed: Press, outcome: Outcome) -> Card:

@@ -311,7 +311,7 @@ def _urgency(view: NudgeView) -> Wording:
     if view.level and view.acknowledged_by:
         return say("{who} is on it, and it has not moved.", who=view.acknowledged_by)
     if view.level:
-        return say("The {role} has not answered, so it comes to you.", role=view.role)
+        return say("The {role} has not taken it on, so it has come up.", role=view.role)
     return NOTHING
 
 
@@ -394,8 +394,10 @@ def exception(
         Fact(say("Asked by"), say("{who}, {at}", who=asked_by, at=view.when(asked_at))),
         *(f for f in _facts(view) if f.label != "Then goes to"),
     ]
+    if view.amount_cents:
+        facts.insert(0, Fact(say("Worth"), say("{money}", money=Money(view.amount_cents))))
     if has_note:
-        facts.insert(1, Fact(say("Note"), say("on file with the record")))
+        facts.insert(2 if view.amount_cents else 1, Fact(say("Note"), say("on file with the record")))
     buttons = (
         Button("approve", str(Ref(ask_id)), say("Approve for 14 days"), style="primary"),
         Button("refuse", str(Ref(ask_id)), say("Refuse"), style="danger"),

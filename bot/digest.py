@@ -131,10 +131,11 @@ def _decisions(session: Session, house: House, sites: Sequence[str], now: dateti
         n = len(asked) + 1
         asked.append(
             say(
-                "Decide {n}: {who} cannot do “{what}” ({why}), {ref}.",
+                "Decide {n}: {who} asks for 14 days on “{what}”{worth} ({why}), {ref}.",
                 n=n,
                 who=who,
                 what=loaded.rule,
+                worth=say(", {money}", money=Money(nudge.amount_cents)) if nudge.amount_cents else cards.NOTHING,
                 why=say(cards.REASONS[ask.reason]),
                 ref=cards.Ref(nudge.item),
             )

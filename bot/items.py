@@ -50,6 +50,8 @@ class FeedConfig:
     stale_after: timedelta
     options: Mapping[str, object]
     line: int = 0
+    kinds: tuple[str, ...] = ()
+    """What its connector says it will bring, for the time before its first statement."""
 
 
 @dataclass(frozen=True)
@@ -115,8 +117,8 @@ def unjudged(session: Session, feeds: Mapping[str, FeedConfig], now: datetime) -
     rows = {f.id: f for f in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds))))}
     pairs: dict[tuple[str, str], list[tuple[bool, bool]]] = defaultdict(list)
     for feed in feeds.values():
-        for word in _kinds(feed, rows.get(feed.id)):
-            pairs[feed.site, word.rstrip("!")].append((word.endswith("!"), feed.id in too_old))
+        for site, kind, is_snapshot in _brings(feed, rows.get(feed.id)):
+            pairs[site, kind].append((is_snapshot, feed.id in too_old))
     out = set()
     for pair, sources in pairs.items():
         deciding = [old for snapshot, old in sources if snapshot] or [old for _, old in sources]
@@ -129,11 +131,10 @@ def known_until(session: Session, feeds: Mapping[str, FeedConfig], site: str, ki
     """Up to when the feeds that decide this kind at this site know the world; None where no feed brings it."""
     rows = {f.id: f for f in session.scalars(select(Feed).where(col(Feed.id).in_(list(feeds))))}
     sources = [
-        (word.endswith("!"), rows[feed.id].as_of if feed.id in rows else None)
+        (is_snapshot, rows[feed.id].as_of if feed.id in rows else None)
         for feed in feeds.values()
-        if feed.site == site
-        for word in _kinds(feed, rows.get(feed.id))
-        if word.rstrip("!") == kind
+        for where, what, is_snapshot in _brings(feed, rows.get(feed.id))
+        if (where, what) == (site, kind)
     ]
     deciding = [as_of for snapshot, as_of in sources if snapshot] or [as_of for _, as_of in sources]
     if not deciding:
@@ -141,12 +142,12 @@ def known_until(session: Session, feeds: Mapping[str, FeedConfig], site: str, ki
     return min(as_of or datetime.min.replace(tzinfo=UTC) for as_of in deciding)
 
 
-def _kinds(feed: FeedConfig, row: Feed | None) -> list[str]:
-    """The kinds a feed brings; before its first statement, those its configuration announces."""
-    if row is not None and row.kinds:
-        return row.kinds.split()
-    announced = feed.options.get("kinds")
-    return [str(k) for k in announced] if isinstance(announced, list) else []
+def _brings(feed: FeedConfig, row: Feed | None) -> list[tuple[str, str, bool]]:
+    """(site, kind, whether as snapshots) of what a feed brings; before its first statement, what its connector announces."""
+    if row is None or not row.kinds:
+        return [(feed.site, kind, False) for kind in feed.kinds]
+    words = [(*word.rstrip("!").partition("@"), word.endswith("!")) for word in row.kinds.split()]
+    return [(site or feed.site, kind, is_snapshot) for kind, _, site, is_snapshot in words]
 
 
 def end_first_pull(session: Session, feed: FeedConfig) -> None:
@@ -163,9 +164,8 @@ def past_until(session: Session, feeds: Mapping[str, FeedConfig]) -> dict[tuple[
         first = row.first_as_of or row.as_of  # its first pull may have broken off half-way: all it brought is the past
         if first is None:
             continue
-        for word in row.kinds.split():
-            pair = (feeds[row.id].site, word.rstrip("!"))
-            out[pair] = max(first, out.get(pair, first))
+        for site, kind, _ in _brings(feeds[row.id], row):
+            out[site, kind] = max(first, out.get((site, kind), first))
     return out
 
 
@@ -205,7 +205,8 @@ class _Said:
 
 def merge(session: Session, feed: FeedConfig, batch: Batch, now: datetime) -> Merged:
     """Apply one batch whole, in the caller's transaction. The same bytes as of the same instant change nothing."""
-    alone(session, f"merge:{feed.site}")
+    for site in sorted({feed.site, *(each.site for each in batch.rows if each.site)}):
+        alone(session, f"merge:{site}")
     row = _feed_row(session, feed)
     if _known(session, feed.id, batch):
         row.cursor, row.pulled_at = batch.cursor, now
@@ -753,10 +754,14 @@ def quarantine(session: Session, feed: FeedConfig, batch: Batch, now: datetime) 
 def _advance(row: Feed, batch: Batch, now: datetime) -> None:
     row.cursor, row.pulled_at, row.problem = batch.cursor, now, ""
     row.as_of = max(row.as_of, batch.as_of) if row.as_of else batch.as_of
-    before = row.kinds.split()
-    words = [w for w in before if w.rstrip("!") != batch.kind]
-    is_snapshot = batch.covers == "snapshot" or batch.kind + "!" in before  # one report with a bad row does not make it a delta
-    row.kinds = " ".join(sorted([*words, batch.kind + ("!" if is_snapshot else "")]))
+    words = set(row.kinds.split())
+    for site in {each.site or row.site for each in batch.rows} or {row.site}:
+        name = batch.kind if site == row.site else f"{batch.kind}@{site}"
+        if batch.covers == "snapshot":
+            words = (words - {name}) | {name + "!"}
+        elif name + "!" not in words:  # one report with a bad row does not make a snapshot a delta
+            words |= {name}
+    row.kinds = " ".join(sorted(words))
 
 
 def _feed(name: str, table: object, line: int, sites: set[str], file: str, findings: list[Finding]) -> FeedConfig | None:

@@ -202,6 +202,8 @@ def advance(session: Session, house: House, nudge: Nudge, now: datetime, known_u
             _remind(session, house, nudge, now)
         case "said_done":
             _doubt(session, house, nudge, now, known_until)
+        case "snoozed" if nudge.snoozed_until and nudge.snoozed_until > nudge.due_at:  # put off past its deadline, once
+            _escalate(session, house, nudge, now, "overdue")
         case "snoozed":
             if _move(session, nudge, ("snoozed",), "open", next_at=now, snoozed_until=None):
                 _record(session, nudge, "nudge woke", now)

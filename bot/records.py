@@ -15,7 +15,19 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import JSON, Connection, Engine, Index, UniqueConstraint, create_engine, event, literal_column, make_url, text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Connection,
+    Engine,
+    Index,
+    UniqueConstraint,
+    create_engine,
+    event,
+    literal_column,
+    make_url,
+    text,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import Field, Session, SQLModel
 
@@ -70,7 +82,7 @@ class Feed(SQLModel, table=True):
     connector: str
     site: str
     kinds: str = ""
-    """The kinds it has brought so far, blank-separated; those it brings as snapshots carry a `!`: `claim! era`."""
+    """The kinds it has brought, blank-separated; `!`: as snapshots, `@`: of another site: `claim! era claim@pine!`."""
     cursor: str | None = None
     as_of: datetime | None = Field(default=None, sa_type=Utc)
     first_as_of: datetime | None = Field(default=None, sa_type=Utc)
@@ -140,7 +152,7 @@ class Item(SQLModel, table=True):
     """The next instant at which a rule could fire; None when only a change of the source can make it stall."""
     open: bool = True
     merged_into: str = ""
-    amount_cents: int = 0
+    amount_cents: int = Field(default=0, sa_type=BigInteger)
 
 
 class ItemKey(SQLModel, table=True):
@@ -190,7 +202,7 @@ class Nudge(SQLModel, table=True):
     rule_version: str
     snapshot: str
     """Hash of the item's facts when the finding was made."""
-    amount_cents: int = 0
+    amount_cents: int = Field(default=0, sa_type=BigInteger)
     since_at: datetime = Field(sa_type=Utc)
     opened_at: datetime = Field(sa_type=Utc)
     due_at: datetime = Field(sa_type=Utc)
@@ -279,6 +291,7 @@ class Delivery(SQLModel, table=True):
     """pending, sending, sent, ambiguous, dead, dropped"""
     attempts: int = 0
     lease_until: datetime | None = Field(default=None, sa_type=Utc)
+    first_tried_at: datetime | None = Field(default=None, sa_type=Utc)
     not_before: datetime = Field(sa_type=Utc)
     created_at: datetime = Field(sa_type=Utc)
     ended_at: datetime | None = Field(default=None, sa_type=Utc)

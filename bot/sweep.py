@@ -495,9 +495,15 @@ def _lease(session: Session, r: Round, marker: str, now: datetime) -> _Lease | N
     taken = session.execute(
         update(Delivery)
         .where(col(Delivery.marker) == marker, col(Delivery.state) == "pending")
-        .values(state="sending", lease_until=now + LEASE, attempts=delivery.attempts + 1, card=card.as_json(), kind=card.kind
-                if delivery.kind in ("nudge", "escalation") else delivery.kind)
-    )  # fmt: skip
+        .values(
+            state="sending",
+            lease_until=now + LEASE,
+            first_tried_at=delivery.first_tried_at or now,
+            attempts=delivery.attempts + 1,
+            card=card.as_json(),
+            kind=card.kind if delivery.kind in ("nudge", "escalation") else delivery.kind,
+        )
+    )
     if getattr(taken, "rowcount", 0) != 1:
         return None
     session.refresh(delivery)
@@ -569,7 +575,7 @@ def _refused(r: Round, marker: str, attempt: int, refused: SendError, now: datet
         delivery = session.get_one(Delivery, marker)
         if delivery.state != "sending" or delivery.attempts != attempt:
             return  # it took longer than the lease, and somebody else is looking after it
-        if refused.permanent or now - delivery.created_at > GIVE_UP_AFTER:
+        if refused.permanent or now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
             nudges.undelivered(session, r.house, delivery, refused.reason, now)
             done.undelivered += 1
             return
@@ -584,7 +590,7 @@ def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
     try:
         receipt = r.platforms[delivery.platform].find(delivery.address, marker)
     except (AmbiguousSend, SendError, KeyError):
-        if now - delivery.created_at > GIVE_UP_AFTER:
+        if now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
             _give_up(r, marker, "nobody knows whether it arrived", now, done)
         else:
             with write(r.engine) as session:

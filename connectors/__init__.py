@@ -199,6 +199,8 @@ class _Module(Protocol):
 
     def connect(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector: ...
 
+    def kinds(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]: ...
+
     def describe(
         self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str
     ) -> Iterator[dict[str, object]]: ...
@@ -219,6 +221,12 @@ def connect(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneI
     raises ConnectorError   no such connector, an option that cannot be used, a column map with a mistake (file and line)
     """
     return _module(name).connect(options, home=home, zone=zone, site=site)
+
+
+def kinds(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
+    """What connector `name` will bring with these options, before it has brought anything. raises ConnectorError"""
+    found: tuple[Kind, ...] = _module(name).kinds(options, home=home, zone=zone)
+    return found
 
 
 def describe(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:

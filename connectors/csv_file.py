@@ -15,7 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors import KINDS, Batch, Connector, ConnectorError, Covers, Problem, Row, columns, files, plain
+from connectors import KINDS, Batch, Connector, ConnectorError, Covers, Kind, Problem, Row, columns, files, plain
 
 NAME = "csv_file"
 OPTIONS = ("path", "files", "map", "as_of")
@@ -69,6 +69,11 @@ def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: 
         except ValueError as error:
             raise ConnectorError(f"The feed's option 'as_of' {error}.") from None
     return CsvFile(path, files.option_patterns(options, PATTERNS), column_map, zone)
+
+
+def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
+    """The one kind its column map makes."""
+    return (columns.load(files.option_path(options, "map", home), zone).kind,)
 
 
 def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:

@@ -14,7 +14,7 @@ from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors import CODE, Batch, Connector, ConnectorError, Key, Problem, Row, Value, files, is_key, money, plain, x12
+from connectors import CODE, Batch, Connector, ConnectorError, Key, Kind, Problem, Row, Value, files, is_key, money, plain, x12
 
 NAME = "era835"
 OPTIONS = ("path", "files", "as_of")
@@ -203,6 +203,11 @@ def summary(remittance: Remittance) -> Iterator[dict[str, object]]:
 def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
     """A feed of ERA files. Options: path, files (patterns), as_of ("isa", "modified", "name:FORMAT"). raises ConnectorError"""
     return _feed(options, home, zone)
+
+
+def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
+    """Payment advice, and the claims it pays or denies."""
+    return ("claim", "era")
 
 
 def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:

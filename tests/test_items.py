@@ -54,7 +54,9 @@ def at(hour: float) -> datetime:
 
 
 def feed_of(name: str = "pms", site: str = "harbor", stale: timedelta = timedelta(days=60), **options: object) -> FeedConfig:
-    return FeedConfig(f"{site}-{name}", "csv_file", site, stale, options)
+    kinds = options.pop("kinds", ())
+    assert isinstance(kinds, list | tuple)
+    return FeedConfig(f"{site}-{name}", "csv_file", site, stale, options, kinds=tuple(kinds))
 
 
 def claim(number: str, *others: Key, **facts: Value) -> Row:
@@ -326,6 +328,18 @@ def test_a_feed_that_never_spoke_is_stale_and_only_what_it_announces_waits(engin
     with read(engine) as session:
         assert [s.as_of for s in items.stale(session, {feed.id: feed}, NOW)] == [None]
     assert unjudged(engine, feed, now=NOW) == {("harbor", "claim")}
+
+
+def test_a_feed_that_names_other_sites_is_known_at_each_of_them(engine: Engine) -> None:
+    """Lost: an export for two offices would go stale at one only, and the other's people be contradicted on old data."""
+    feed = feed_of(stale=timedelta(hours=26))
+    merge(engine, feed, said(1, claim("C1"), replace(claim("C2"), site="pine")))
+    assert unjudged(engine, feed, now=at(2)) == set()
+    assert unjudged(engine, feed, now=NOW) == {("harbor", "claim"), ("pine", "claim")}
+    with read(engine) as session:
+        assert items.known_until(session, {feed.id: feed}, "pine", "claim") == at(1)
+        items.end_first_pull(session, feed)
+        assert items.past_until(session, {feed.id: feed}) == {("harbor", "claim"): at(1), ("pine", "claim"): at(1)}
 
 
 def test_an_obligation_without_a_feed_is_judged(engine: Engine) -> None:

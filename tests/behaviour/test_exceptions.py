@@ -195,7 +195,7 @@ def test_the_stand_up_carries_the_decision(chat: Chat) -> None:
     """Without this a manager must look for the question among yesterday's messages."""
     asked(chat)
     stand_up = chat.ask("mona", "digest")
-    assert "Decide 1: Bea Lindqvist cannot do “Claim not touched” (Waiting on the payer)" in stand_up.text
+    assert "Decide 1: Bea Lindqvist asks for 14 days on “Claim not touched”, $1,250.00 (Waiting on the payer)" in stand_up.text
     assert stand_up.buttons == ["1: Approve", "1: Refuse"]
     chat.press("mona", "1: Approve")
     assert chat.small.nudge().state == "excepted"

@@ -137,7 +137,7 @@ def test_silence_goes_up_rung_by_rung_to_the_manager(chat: Chat) -> None:
     still(chat)
     chat.small.until(STALLED + timedelta(hours=4))
     assert [m.title for m in chat.inbox("rae")] == ["Claim not touched · $1,250.00"]
-    assert chat.inbox("rae")[0].text.splitlines()[-1] == "The Billing coordinator has not answered, so it comes to you."
+    assert chat.inbox("rae")[0].text.splitlines()[-1] == "The Billing coordinator has not taken it on, so it has come up."
     assert [m for m in chat.inbox("mona") if "not touched" in m.title] == []
     chat.small.until(STALLED + timedelta(hours=8))
     assert [m.title for m in chat.inbox("mona") if "not touched" in m.title] == ["Claim not touched · $1,250.00"]
@@ -208,6 +208,21 @@ def test_a_snoozed_nudge_comes_back_to_the_same_person(chat: Chat) -> None:
     chat.small.until(STALLED + timedelta(hours=2))
     assert len(chat.inbox("bea")) == 2
     assert chat.inbox("bea")[-1].buttons == FIVE
+
+
+def test_snoozed_past_its_deadline_it_goes_up_when_it_wakes(chat: Chat) -> None:
+    """Without this a button pressed each morning keeps a claim from the lead for ever."""
+    still(chat)
+    chat.press("bea", "Snooze", "friday 9:00")
+    chat.small.until(at("2026-03-06", "07:00"))
+    chat.small.report()
+    chat.small.until(at("2026-03-06", "08:05"))
+    assert (chat.small.nudge().level, chat.small.nudge().state) == (0, "sent")
+    chat.press("bea", "Snooze", "monday 9:00")
+    chat.small.until(at("2026-03-09", "07:00"))
+    chat.small.report()
+    chat.small.until(at("2026-03-09", "09:05"))
+    assert chat.small.nudge().level == 1
 
 
 def test_wrong_asks_why_closes_and_is_counted(chat: Chat) -> None:

@@ -28,7 +28,7 @@ BUTTONS = {
     "closed": (),
 }
 STANDING = {
-    "escalated": "The Front desk has not answered, so it comes to you.",
+    "escalated": "The Front desk has not taken it on, so it has come up.",
     "escalated, taken": "Bea Ortiz is on it, and it has not moved.",
     "contradicted": "Contradicted: Bea Ortiz said done Thu Feb 26, 12:00 PM, but the source does not show it. "
     "It is open again.",
