@@ -207,6 +207,7 @@ def advance(session: Session, house: House, nudge: Nudge, now: datetime, known_u
         case "snoozed":
             if _move(session, nudge, ("snoozed",), "open", next_at=now, snoozed_until=None):
                 _record(session, nudge, "nudge woke", now)
+                _redraw(session, nudge)
                 _give(session, house, nudge, now)
         case "exception_asked":
             _press_for_decision(session, house, nudge, now)
@@ -561,6 +562,7 @@ def _press_for_decision(session: Session, house: House, nudge: Nudge, now: datet
         markers = col(Delivery.marker).startswith(f"exception:{ask.id}:")
         asked = session.scalar(select(func.count()).select_from(Delivery).where(markers))
         _record(session, nudge, "exception undecided", now, detail={"exception": ask.id})
+        _redraw(session, nudge)
         _ask_decider(session, house, nudge, ask, now, int(asked or 0) + 1)
     _give(session, house, nudge, now)
 
@@ -575,6 +577,7 @@ def _expire(session: Session, house: House, nudge: Nudge, now: datetime) -> None
     due = due_at(now, parse_clock("1 open d"), house.site(nudge.site))
     if _move(session, nudge, ("excepted",), "open", level=0, due_at=due, next_at=now):
         _record(session, nudge, "exception expired", now)
+        _redraw(session, nudge)
         _give(session, house, nudge, now)
 
 
