@@ -1,4 +1,4 @@
-"""The neutral words of a chat: Ask, Press, Card, Fact, Source, Button, and the Platform seam.
+"""The neutral words of a chat: Ask, Press, Heard, Reply, Card, Fact, Source, Button, and the seams Platform, Chat and Front.
 
 Every text on a Card is `Wording`: only `bot.cards` makes it, from our templates, typed values and approved SOP text. A plain
 string is refused when the card is built, so text from a connector has no road to a reader.
@@ -10,14 +10,17 @@ string is refused when the card is built, so text from a connector has no road t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
 Kind = Literal["answer", "refusal", "nudge", "escalation", "exception", "review", "digest", "my_day", "notice", "reply"]
-Needs = Literal["", "until", "reason"]
-Surface = Literal["dm", "channel"]
+Needs = Literal["", "until", "reason", "person"]
+Surface = Literal["dm", "channel", "pane", "home", "command"]
+"""Where somebody is: alone with the bot, among others, in Slack's assistant pane, on the bot's home page, or at a command."""
+Act = Literal["ask", "press", "home", "hello", "joined", "left"]
+"""What somebody did: typed, pressed, opened the home page, opened a fresh pane, added the bot, removed or blocked it."""
 
 
 class UnsafeText(TypeError):
@@ -42,6 +45,20 @@ class Wording(str):
     """Text that may leave the building. Made by bot.cards alone (`test_layout` holds that)."""
 
     __slots__ = ()
+
+
+class Account(Wording):
+    """An account on a chat platform, as part of a text. A platform may draw its own accounts as a mention; others show the id.
+
+    raises UnsafeText   the id is no id: letters, digits and `-_:.` only
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, account: str) -> Account:
+        if not account or len(account) > 200 or not all(c.isascii() and (c.isalnum() or c in "-_:./@") for c in account):
+            raise UnsafeText("an account is named by its id")
+        return super().__new__(cls, account)
 
 
 @dataclass(frozen=True)
@@ -147,6 +164,102 @@ class Press:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where something was typed or pressed: enough to answer there.
+
+    team      Slack workspace or Teams tenant; empty on a platform that has one only
+    channel   the conversation
+    thread    the thread in it, or empty
+    message   the message that was typed or that held the button, or empty
+    """
+
+    platform: str
+    team: str
+    channel: str
+    thread: str = ""
+    message: str = ""
+    surface: Surface = "dm"
+
+
+@dataclass(frozen=True)
+class Heard:
+    """Something a person did on a chat platform, as its edge understood it. Kept before the platform is answered.
+
+    key       the identity of this one act (an event's id; for a press our own id of the drawn button and who pressed it): what
+              has the same key is the same act and takes effect once
+    account   the platform's id of the person
+    text      what was typed; redacted when it is kept
+    details   what this platform needs to answer, beyond the place: ids and addresses, never what a person typed
+    """
+
+    key: str
+    act: Act
+    account: str
+    place: Place
+    at: datetime
+    text: str = ""
+    verb: str = ""
+    target: str = ""
+    note: str = ""
+    details: Mapping[str, str] = field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "details": dict(self.details), "at": self.at.isoformat()}
+
+
+def heard_from_json(data: Mapping[str, Any]) -> Heard:
+    """What `Heard.as_json` wrote."""
+    return Heard(**{**data, "place": Place(**data["place"]), "at": datetime.fromisoformat(data["at"])})
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What to show for something heard.
+
+    card      None: there is nothing to show
+    private   only the person it answers may see it; False only where everybody in the channel may
+    took      for a press: it took effect, so the pressed message becomes this card; False: show it beside, to them alone
+    prompts   what this person might ask next, for a pane that offers suggestions
+    """
+
+    card: Card | None
+    private: bool = True
+    took: bool = False
+    prompts: tuple[Wording, ...] = ()
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One choice of a form. `code` is what the core reads."""
+
+    code: str
+    label: Wording
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a button asks for before it does anything.
+
+    title         at most 24 characters
+    ask           the label of the choices
+    typed         the label of the field to type in, at most 500 characters long; empty: there is none
+    needs_choice  one of the choices must be picked; else either part will do
+    """
+
+    title: Wording
+    ask: Wording
+    choices: tuple[Choice, ...]
+    typed: Wording
+    hint: Wording
+    send: Wording
+    needs_choice: bool
+
+    def note(self, code: str, typed: str) -> str:
+        """The note of a press: the choice and what was typed, or what was typed in its place."""
+        return f"{code} {typed}".strip() if self.needs_choice else (typed.strip() or code)
+
+
+@dataclass(frozen=True)
 class Receipt:
     """Where a sent card lives on its platform, so that it can be edited or found again."""
 
@@ -158,6 +271,12 @@ class Platform(Protocol):
     """One chat service. Sends exactly when told, never retries by itself."""
 
     name: str
+    may_repeat: bool
+    """Whether a delivery of unknown fate may be sent a second time, marked as such, when it cannot be looked up."""
+
+    def busy_s(self, address: str) -> float:
+        """Seconds until something may be sent there under the platform's rate limits; 0 when it may be sent now."""
+        ...
 
     def send(self, address: str, card: Card, marker: str) -> Receipt:
         """Deliver; `marker` is our own opaque id of this delivery, findable later.
@@ -170,9 +289,103 @@ class Platform(Protocol):
         """Replace a sent card in place. raises SendError"""
         ...
 
-    def find(self, address: str, marker: str) -> Receipt | None:
-        """The delivery with this marker if it arrived, else None. raises AmbiguousSend where it cannot be known."""
+    def find(self, address: str, marker: str, since: datetime) -> Receipt | None:
+        """The delivery with this marker if it arrived after `since`, else None. raises AmbiguousSend where nobody can know."""
         ...
+
+
+@dataclass(frozen=True)
+class Known:
+    """What a platform says of an account. `address` is where to write to it; `reference` what its edge needs to do so."""
+
+    account: str
+    team: str = ""
+    email: str = ""
+    address: str = ""
+    reference: Mapping[str, str] = field(default_factory=dict)
+
+
+class Chat(Platform, Protocol):
+    """A chat service that people also talk to. Its edge turns what comes in into Heard and keeps it; a worker answers."""
+
+    def show(self, heard: Heard, reply: Reply, *, again: bool) -> None:
+        """Show an answer where it was asked for.
+
+        again    an earlier attempt may have got through: look for it first
+        raises   SendError, AmbiguousSend
+        """
+        ...
+
+    def who(self, team: str, account: str) -> Known | None:
+        """What the platform knows of an account; None for a bot, a guest from outside, or nobody. raises SendError"""
+        ...
+
+    def by_email(self, email: str) -> Known | None:
+        """The account with this e-mail address; None where there is none or the platform cannot tell. raises SendError"""
+        ...
+
+    def probe(self) -> Sequence[str]:
+        """What keeps this platform from working, each in one sentence that says what to do: a token, a scope, an address."""
+        ...
+
+    def start(self) -> None:
+        """Open what listens (a socket connection, a pool). Returns at once."""
+        ...
+
+    def stop(self) -> None:
+        """Close it again, letting what is under way end."""
+        ...
+
+
+class Front(Protocol):
+    """What a chat's edge needs from the rest of the house. Every call may block and may come from any thread."""
+
+    def hear(self, heard: Heard) -> bool:
+        """Keep it where no crash can reach it; only then may the platform be told that it was received. A worker answers it.
+
+        returns   False where it was kept before
+        raises    CannotKeep
+        """
+        ...
+
+    def answer(self, heard: Heard) -> Reply:
+        """Keep it and do it now, for a platform that wants the answer in the same breath. Never raises for bad input.
+
+        raises CannotKeep
+        """
+        ...
+
+    def look(self, heard: Heard) -> Reply:
+        """Like `answer` for what changes nothing and need not be kept: searching, a card redrawn for its reader."""
+        ...
+
+    def form(self, verb: str, platform: str) -> Form | None:
+        """What the button with this verb asks for; None where it asks for nothing."""
+        ...
+
+    def objection(self, heard: Heard) -> Wording | None:
+        """What is wrong with the note of a press, to be said in its form before it is sent; None where nothing is."""
+        ...
+
+    def sentence(self, code: str) -> Wording:
+        """One of the sentences an edge may have to say by itself (`bot.cards.NOTICES`)."""
+        ...
+
+    def examples(self, platform: str, account: str) -> Sequence[Wording]:
+        """Three questions this person might ask."""
+        ...
+
+    def links(self) -> Sequence[str]:
+        """The hosts (with scheme) that a link in a card may lead to."""
+        ...
+
+    def reference(self, platform: str, address: str) -> Mapping[str, str]:
+        """What `Known.reference` held for this address; empty where nothing is known."""
+        ...
+
+
+class CannotKeep(Exception):
+    """What was heard could not be stored: the platform must not be told that it was received."""
 
 
 def card_from_json(data: Mapping[str, Any], kind: Kind) -> Card:

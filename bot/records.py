@@ -298,8 +298,121 @@ class Delivery(SQLModel, table=True):
     channel: str = ""
     message: str = ""
     reason: str = ""
+    repeated: bool = False
+    """Sent once more without knowing whether the first arrived."""
+    bundle: str = ""
+    """The marker of the message that carried this one together with others."""
     redraw: bool = Field(default=False, index=True)
     """Set when what the sent card says is no longer so; cleared once the card was edited in place."""
+
+
+class Incoming(SQLModel, table=True):
+    """The inbox: what was heard on a chat platform, redacted, before the platform was told that we have it."""
+
+    __table_args__ = (
+        Index(
+            "ix_incoming_due",
+            "not_before",
+            sqlite_where=text("ended_at IS NULL"),
+            postgresql_where=text("ended_at IS NULL"),
+        ),
+    )
+    key: str = Field(primary_key=True)
+    platform: str
+    act: str
+    account: str
+    heard: dict[str, Any] = Field(sa_type=JSON)
+    state: str = "pending"
+    """pending, working, done, failed"""
+    attempts: int = 0
+    lease_until: datetime | None = Field(default=None, sa_type=Utc)
+    not_before: datetime = Field(sa_type=Utc)
+    received_at: datetime = Field(sa_type=Utc)
+    ended_at: datetime | None = Field(default=None, sa_type=Utc)
+    reason: str = ""
+
+
+class ChatAccount(SQLModel, table=True):
+    """One account on a chat platform, and whose it is. The practice file goes before it where both say something."""
+
+    __tablename__ = "chat_account"
+    __table_args__ = (Index("ix_chat_account_person", "person"), Index("ix_chat_account_address", "platform", "address"))
+    platform: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    team: str = ""
+    person: str = ""
+    """Empty: nobody knows yet whose it is."""
+    how: str = ""
+    """email, manager"""
+    address: str = ""
+    reference: dict[str, Any] = Field(default_factory=dict, sa_type=JSON)
+    asked_email_at: datetime | None = Field(default=None, sa_type=Utc)
+    at: datetime = Field(sa_type=Utc)
+    gone_at: datetime | None = Field(default=None, sa_type=Utc)
+    gone_why: str = ""
+    """blocked, uninstalled, deactivated"""
+
+
+class AccountClaim(SQLModel, table=True):
+    """Somebody on a chat platform says who they are; a manager says whether it is so."""
+
+    __tablename__ = "account_claim"
+    id: str = Field(primary_key=True)
+    platform: str
+    account: str
+    person: str
+    at: datetime = Field(sa_type=Utc)
+    state: str = "waiting"
+    """waiting, confirmed, refused"""
+    decided_by: str = ""
+    decided_at: datetime | None = Field(default=None, sa_type=Utc)
+
+
+class Workspace(SQLModel, table=True):
+    """A chat workspace that installed the app by OAuth. `sealed` holds its tokens, encrypted and bound to this row."""
+
+    platform: str = Field(primary_key=True)
+    team: str = Field(primary_key=True)
+    user: str = Field(default="", primary_key=True)
+    """Empty for the workspace's own (bot) installation."""
+    sealed: str
+    at: datetime = Field(sa_type=Utc)
+
+
+class OAuthState(SQLModel, table=True):
+    """One started installation: the random word that must come back with it, once, within minutes."""
+
+    __tablename__ = "oauth_state"
+    word: str = Field(primary_key=True)
+    expires_at: datetime = Field(sa_type=Utc)
+
+
+class SignIn(SQLModel, table=True):
+    """A one-time code that the bot sent in chat, and the page session that it became. Only hashes are kept."""
+
+    __tablename__ = "sign_in"
+    code: str = Field(primary_key=True)
+    person: str
+    made_at: datetime = Field(sa_type=Utc)
+    used_at: datetime | None = Field(default=None, sa_type=Utc)
+    session: str = Field(default="", index=True)
+    ends_at: datetime = Field(sa_type=Utc)
+
+
+class Question(SQLModel, table=True):
+    """A question and what was answered, redacted, so that its asker can say whether it helped."""
+
+    __table_args__ = (Index("ix_question_at", "at"),)
+    ref: str = Field(primary_key=True)
+    person: str
+    asked: str
+    at: datetime = Field(sa_type=Utc)
+    answered: bool
+    sop: str = ""
+    version: int = 0
+    step: str = ""
+    helped: bool | None = None
+    said_at: datetime | None = Field(default=None, sa_type=Utc)
 
 
 class Slot(SQLModel, table=True):

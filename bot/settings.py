@@ -5,10 +5,15 @@ SettingsError       a variable cannot be used; the text names it and says what i
 
 from __future__ import annotations
 
+import base64
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SettingsError(Exception):
@@ -33,6 +38,53 @@ class Settings:
     """HOLDFAST_TICK_S: seconds between two sweeps (1 to 3600)."""
     log_level: str = "INFO"
     """HOLDFAST_LOG: DEBUG, INFO, WARNING or ERROR."""
+    log_format: str = "text"
+    """HOLDFAST_LOG_FORMAT: text, or json for one JSON object a line."""
+    url: str = ""
+    """HOLDFAST_URL: the https address at which people and chat services reach us; without it cards hold no links."""
+    key: str = field(default="", repr=False)
+    """HOLDFAST_KEY: 32 random bytes in base64 that encrypt stored workspace tokens; needed for SLACK_CLIENT_ID."""
+    workers: int = 4
+    """HOLDFAST_WORKERS: how many questions and presses are worked on at once (1 to 64)."""
+    slack_bot_token: str = field(default="", repr=False)
+    """SLACK_BOT_TOKEN: xoxb-…, the bot's token in a single workspace."""
+    slack_app_token: str = field(default="", repr=False)
+    """SLACK_APP_TOKEN: xapp-…, for Socket Mode; with it no public address is needed."""
+    slack_signing_secret: str = field(default="", repr=False)
+    """SLACK_SIGNING_SECRET: for the HTTP mode, where Slack calls us at /slack/events."""
+    slack_client_id: str = ""
+    """SLACK_CLIENT_ID: with SLACK_CLIENT_SECRET, for many workspaces that install the app themselves at /slack/install."""
+    slack_client_secret: str = field(default="", repr=False)
+    """SLACK_CLIENT_SECRET: the other half of SLACK_CLIENT_ID."""
+    slack_api_url: str = "https://slack.com/api/"
+    """SLACK_API_URL: where Slack's Web API is; a local stand-in for trying things out."""
+    slack_pool: int = 20
+    """SLACK_POOL: how many requests of Slack are received at once (1 to 200)."""
+    teams_client_id: str = ""
+    """TEAMS_CLIENT_ID: the bot's application (client) id."""
+    teams_client_secret: str = field(default="", repr=False)
+    """TEAMS_CLIENT_SECRET: its secret."""
+    teams_tenants: tuple[str, ...] = ()
+    """TEAMS_TENANTS: the tenant ids that may talk to the bot, separated by commas; needed with TEAMS_CLIENT_ID."""
+    teams_service_hosts: tuple[str, ...] = ("smba.trafficmanager.net", "smba.infra.gcc.teams.microsoft.com")
+    """TEAMS_SERVICE_HOSTS: the hosts that a service URL may name, separated by commas; subdomains count."""
+    teams_dangerously_open: bool = False
+    """TEAMS_DANGEROUSLY_OPEN: 1 takes unsigned requests, for the Agents Playground on this machine; refused off loopback."""
+
+    @property
+    def has_slack(self) -> bool:
+        return bool(self.slack_bot_token or self.slack_client_id)
+
+    @property
+    def has_teams(self) -> bool:
+        return bool(self.teams_client_id or self.teams_dangerously_open)
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Every value that no log, error or page may show."""
+        known = (self.key, self.page_token, self.slack_bot_token, self.slack_app_token, self.slack_signing_secret,
+                 self.slack_client_secret, self.teams_client_secret)  # fmt: skip
+        return tuple(secret for secret in known if secret)
 
 
 def load(environ: Mapping[str, str] | None = None) -> Settings:
@@ -41,10 +93,13 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     home = Path(env.get("HOLDFAST_HOME") or ".holdfast").expanduser().absolute()
     host = env.get("HOLDFAST_HOST") or "127.0.0.1"
     token = env.get("HOLDFAST_PAGE_TOKEN", "")
-    if host not in ("127.0.0.1", "::1", "localhost") and not token:
+    if host not in _LOOPBACK and not token:
         raise SettingsError(
             "HOLDFAST_HOST is not loopback: set HOLDFAST_PAGE_TOKEN to a long secret before opening the page to a network."
         )
+    log_format = (env.get("HOLDFAST_LOG_FORMAT") or "text").lower()
+    if log_format not in ("text", "json"):
+        raise SettingsError(f"HOLDFAST_LOG_FORMAT is {log_format!r}: use text or json.")
     level = (env.get("HOLDFAST_LOG") or "INFO").upper()
     if level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
         raise SettingsError(f"HOLDFAST_LOG is {level!r}: use DEBUG, INFO, WARNING or ERROR.")
@@ -56,7 +111,90 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         page_token=token,
         tick_s=_number(env, "HOLDFAST_TICK_S", 15.0, 1, 3600),
         log_level=level,
+        log_format=log_format,
+        url=_url(env),
+        key=_key(env),
+        workers=int(_number(env, "HOLDFAST_WORKERS", 4, 1, 64)),
+        **_slack(env),
+        **_teams(env, host),
     )
+
+
+def _slack(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment says of Slack, checked as far as it can be without asking Slack."""
+    token, app = env.get("SLACK_BOT_TOKEN", ""), env.get("SLACK_APP_TOKEN", "")
+    secret, client = env.get("SLACK_SIGNING_SECRET", ""), env.get("SLACK_CLIENT_ID", "")
+    if token and not token.startswith("xoxb-"):
+        raise SettingsError("SLACK_BOT_TOKEN is no bot token: it begins with xoxb-; copy it from “OAuth & Permissions”.")
+    if app and not app.startswith("xapp-"):
+        raise SettingsError("SLACK_APP_TOKEN is no app-level token: it begins with xapp-; make it under “Basic Information”.")
+    if (token or client) and not (app or secret):
+        raise SettingsError("Slack needs SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP): set one of them.")
+    if (app or secret) and not (token or client):
+        raise SettingsError("Slack needs SLACK_BOT_TOKEN (one workspace) or SLACK_CLIENT_ID (many): set one of them.")
+    if client and not env.get("SLACK_CLIENT_SECRET"):
+        raise SettingsError("SLACK_CLIENT_ID needs SLACK_CLIENT_SECRET: copy both from “Basic Information”.")
+    if client and not env.get("HOLDFAST_KEY"):
+        raise SettingsError(
+            "SLACK_CLIENT_ID needs HOLDFAST_KEY, which encrypts the tokens: make one with “openssl rand -base64 32”."
+        )
+    if client and not secret:
+        raise SettingsError("SLACK_CLIENT_ID needs SLACK_SIGNING_SECRET: workspaces that install the app call us over HTTP.")
+    api = env.get("SLACK_API_URL") or "https://slack.com/api/"
+    if not _is_safe_url(api):
+        raise SettingsError("SLACK_API_URL must be https, or http on this machine: tokens are sent to it.")
+    return {
+        "slack_bot_token": token, "slack_app_token": app, "slack_signing_secret": secret, "slack_client_id": client,
+        "slack_client_secret": env.get("SLACK_CLIENT_SECRET", ""), "slack_api_url": api.rstrip("/") + "/",
+        "slack_pool": int(_number(env, "SLACK_POOL", 20, 1, 200)),
+    }  # fmt: skip
+
+
+def _teams(env: Mapping[str, str], host: str) -> dict[str, Any]:
+    """What the environment says of Teams, checked as far as it can be without asking Microsoft."""
+    client, secret = env.get("TEAMS_CLIENT_ID", ""), env.get("TEAMS_CLIENT_SECRET", "")
+    tenants, is_open = _words(env.get("TEAMS_TENANTS", "")), env.get("TEAMS_DANGEROUSLY_OPEN", "") in ("1", "true", "yes")
+    if is_open and host not in _LOOPBACK:
+        raise SettingsError("TEAMS_DANGEROUSLY_OPEN takes unsigned requests and is for this machine only: unset HOLDFAST_HOST.")
+    if client and not secret and not is_open:
+        raise SettingsError("TEAMS_CLIENT_ID needs TEAMS_CLIENT_SECRET: make one under “Certificates & secrets”.")
+    if client and not tenants and not is_open:
+        raise SettingsError("TEAMS_CLIENT_ID needs TEAMS_TENANTS: the tenant ids that may talk to the bot.")
+    known = {
+        "teams_client_id": client,
+        "teams_client_secret": secret,
+        "teams_tenants": tenants,
+        "teams_dangerously_open": is_open,
+    }
+    hosts = _words(env.get("TEAMS_SERVICE_HOSTS", ""))
+    return {**known, "teams_service_hosts": hosts} if hosts else known
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip().lower() for word in text.split(",") if word.strip())
+
+
+def _url(env: Mapping[str, str]) -> str:
+    url = (env.get("HOLDFAST_URL") or "").rstrip("/")
+    if url and not _is_safe_url(url):
+        raise SettingsError("HOLDFAST_URL must be an https address, or http on this machine, without a path.")
+    return url
+
+
+def _is_safe_url(url: str) -> bool:
+    parts = urlsplit(url)
+    return (parts.scheme == "https" and bool(parts.hostname)) or (parts.scheme == "http" and parts.hostname in _LOOPBACK)
+
+
+def _key(env: Mapping[str, str]) -> str:
+    key = env.get("HOLDFAST_KEY", "")
+    try:
+        length = len(base64.b64decode(key, validate=True))
+    except ValueError:
+        length = 0
+    if key and length != 32:
+        raise SettingsError("HOLDFAST_KEY is not 32 bytes in base64: make one with “openssl rand -base64 32”.")
+    return key
 
 
 def _database_url(url: str, home: Path) -> str:

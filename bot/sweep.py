@@ -588,7 +588,7 @@ def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
     with read(r.engine) as session:
         delivery = session.get_one(Delivery, marker)
     try:
-        receipt = r.platforms[delivery.platform].find(delivery.address, marker)
+        receipt = r.platforms[delivery.platform].find(delivery.address, marker, delivery.first_tried_at or delivery.created_at)
     except (AmbiguousSend, SendError, KeyError):
         if now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
             _give_up(r, marker, "nobody knows whether it arrived", now, done)

@@ -26,6 +26,7 @@ class Troubled:
     """
 
     name = "console"
+    may_repeat = True
 
     def __init__(self, real: Platform) -> None:
         self.real = real
@@ -44,10 +45,13 @@ class Troubled:
     def update(self, receipt: Receipt, card: Card) -> None:
         self.real.update(receipt, card)
 
-    def find(self, address: str, marker: str) -> Receipt | None:
+    def busy_s(self, address: str) -> float:
+        return self.real.busy_s(address)
+
+    def find(self, address: str, marker: str, since: datetime) -> Receipt | None:
         if self.cannot_look:
             raise AmbiguousSend
-        return self.real.find(address, marker)
+        return self.real.find(address, marker, since)
 
 
 def once(raises: Callable[[], BaseException]) -> Callable[[str, str], None]:

@@ -102,8 +102,8 @@ def test_the_console_keeps_twice_what_it_is_given_twice(engine: Engine) -> None:
     first, second = console.send("bea", card, "m1"), console.send("bea", card, "m1")
     assert first != second
     assert [message.card for message in console.inbox("bea")] == [card, card]
-    assert console.find("bea", "m1") == first
-    assert console.find("tom", "m1") is None
+    assert console.find("bea", "m1", START) == first
+    assert console.find("tom", "m1", START) is None
     assert console.inbox("tom") == []
 
 

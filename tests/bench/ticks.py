@@ -32,6 +32,7 @@ class Sink:
     """A chat platform that takes everything at once."""
 
     name = "sink"
+    may_repeat = True
 
     def __init__(self) -> None:
         self._numbers = count(1)
@@ -42,7 +43,10 @@ class Sink:
     def update(self, receipt: Receipt, card: Card) -> None:
         """Taken."""
 
-    def find(self, address: str, marker: str) -> Receipt | None:
+    def busy_s(self, address: str) -> float:
+        return 0.0
+
+    def find(self, address: str, marker: str, since: datetime) -> Receipt | None:
         return None
 
 

@@ -18,6 +18,35 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
+        "account_claim",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("platform", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("decided_by", sa.String(), nullable=False),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "chat_account",
+        sa.Column("platform", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("how", sa.String(), nullable=False),
+        sa.Column("address", sa.String(), nullable=False),
+        sa.Column("reference", sa.JSON(), nullable=False),
+        sa.Column("asked_email_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("gone_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("gone_why", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "account"),
+    )
+    op.create_index("ix_chat_account_address", "chat_account", ["platform", "address"], unique=False)
+    op.create_index("ix_chat_account_person", "chat_account", ["person"], unique=False)
+    op.create_table(
         "console_message",
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
@@ -49,6 +78,8 @@ def upgrade() -> None:
         sa.Column("channel", sa.String(), nullable=False),
         sa.Column("message", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("repeated", sa.Boolean(), nullable=False),
+        sa.Column("bundle", sa.String(), nullable=False),
         sa.Column("redraw", sa.Boolean(), nullable=False),
         sa.PrimaryKeyConstraint("marker"),
     )
@@ -91,6 +122,30 @@ def upgrade() -> None:
         sa.Column("problem", sa.String(), nullable=False),
         sa.Column("stale_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_table(
+        "incoming",
+        sa.Column("key", sa.String(), nullable=False),
+        sa.Column("platform", sa.String(), nullable=False),
+        sa.Column("act", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
+        sa.Column("heard", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("lease_until", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("key"),
+    )
+    op.create_index(
+        "ix_incoming_due",
+        "incoming",
+        ["not_before"],
+        unique=False,
+        sqlite_where=sa.text("ended_at IS NULL"),
+        postgresql_where=sa.text("ended_at IS NULL"),
     )
     op.create_table(
         "intake",
@@ -237,6 +292,12 @@ def upgrade() -> None:
     )
     op.create_index("ix_nudge_site", "nudge", ["site", "role"], unique=False)
     op.create_table(
+        "oauth_state",
+        sa.Column("word", sa.String(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("word"),
+    )
+    op.create_table(
         "press_seen",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
@@ -246,6 +307,21 @@ def upgrade() -> None:
         sa.Column("outcome", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("key"),
     )
+    op.create_table(
+        "question",
+        sa.Column("ref", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("asked", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("answered", sa.Boolean(), nullable=False),
+        sa.Column("sop", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("helped", sa.Boolean(), nullable=True),
+        sa.Column("said_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("ref"),
+    )
+    op.create_index("ix_question_at", "question", ["at"], unique=False)
     op.create_table(
         "sighting",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -261,6 +337,17 @@ def upgrade() -> None:
         sa.UniqueConstraint("feed", "natural_key", "as_of"),
     )
     op.create_index("ix_sighting_item", "sighting", ["item"], unique=False)
+    op.create_table(
+        "sign_in",
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("session", sa.String(), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("code"),
+    )
+    op.create_index(op.f("ix_sign_in_session"), "sign_in", ["session"], unique=False)
     op.create_table(
         "slot",
         sa.Column("schedule", sa.String(), nullable=False),
@@ -330,6 +417,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sop", "version"),
     )
     op.create_index("ix_sop_version_state", "sop_version", ["state"], unique=False)
+    op.create_table(
+        "workspace",
+        sa.Column("platform", sa.String(), nullable=False),
+        sa.Column("team", sa.String(), nullable=False),
+        sa.Column("user", sa.String(), nullable=False),
+        sa.Column("sealed", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("platform", "team", "user"),
+    )
 
     # The ledger takes nothing but appends from its first row on.
     guards.install(op.get_bind())

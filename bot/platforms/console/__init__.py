@@ -54,6 +54,7 @@ class Console:
     """
 
     name = "console"
+    may_repeat = True
 
     def __init__(self, engine: Engine, now: Callable[[], datetime]) -> None:
         self._engine = engine
@@ -76,7 +77,11 @@ class Console:
             session.add(row)
         self._tell()
 
-    def find(self, address: str, marker: str) -> Receipt | None:
+    def busy_s(self, address: str) -> float:
+        """Never: a table has no rate limit."""
+        return 0.0
+
+    def find(self, address: str, marker: str, since: datetime) -> Receipt | None:
         """The first message with this marker that reached this person, or None."""
         with read(self._engine) as session:
             query = select(ConsoleMessage.id).where(ConsoleMessage.person == address, ConsoleMessage.marker == marker)
