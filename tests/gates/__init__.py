@@ -1,0 +1,1 @@
+"""What a payload must pass before any test lets it leave."""
