@@ -79,11 +79,10 @@ def _sentence(bad: Exception) -> str | None:
 
 
 def _log(settings: Settings) -> None:
-    """Ours at the level asked for, other people's only from warnings on, all to stderr."""
-    logging.basicConfig(level=settings.log_level, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    ours = ("bot", "knowledge", "connectors", "holdfast")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(lambda record: record.levelno >= logging.WARNING or record.name.split(".")[0] in ours)
+    """Everything that is logged goes to stderr, scrubbed."""
+    from bot.logs import set_up
+
+    set_up(settings)
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------------

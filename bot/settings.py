@@ -26,7 +26,7 @@ class Settings:
 
     home: Path
     """HOLDFAST_HOME: the folder that holds everything we write (default ./.holdfast)."""
-    database_url: str
+    database_url: str = field(repr=False)
     """DATABASE_URL: default is SQLite inside HOLDFAST_HOME; `postgresql+psycopg://…` for several machines."""
     port: int = 8377
     """HOLDFAST_PORT: where the page listens."""
@@ -83,7 +83,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log, error or page may show."""
         known = (self.key, self.page_token, self.slack_bot_token, self.slack_app_token, self.slack_signing_secret,
-                 self.slack_client_secret, self.teams_client_secret)  # fmt: skip
+                 self.slack_client_secret, self.teams_client_secret, _password(self.database_url))  # fmt: skip
         return tuple(secret for secret in known if secret)
 
 
@@ -195,6 +195,14 @@ def _key(env: Mapping[str, str]) -> str:
     if key and length != 32:
         raise SettingsError("HOLDFAST_KEY is not 32 bytes in base64: make one with “openssl rand -base64 32”.")
     return key
+
+
+def _password(url: str) -> str:
+    """The password in a database's address, as it stands there; empty where there is none."""
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
 
 
 def _database_url(url: str, home: Path) -> str:
