@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from bot.cards import Count, say
-from bot.chat import Button, Card, Fact, Form, Needs, Source, Wording
+from bot.chat import Button, Card, Fact, Form, Link, Needs, Source, Wording
 
 VERSION = "1.5"
 """Of Adaptive Cards: the newest that Teams draws everywhere."""
@@ -34,8 +34,9 @@ ACTIONS = 6
 TYPED_LIMIT = 500
 
 _ELEMENT_BYTES = 6 * 1024
-_SET_BYTES = 12 * 1024
-_CHOICES_BYTES = 8 * 1024
+_SET_BYTES = 18 * 1024
+_CHOICES_BYTES = 16 * 1024
+_CHOICES_AT_A_GLANCE = 12
 _RUN = 480
 """Characters in one run: even escaped as JSON they fit into one element."""
 _LABEL = 100
@@ -76,7 +77,7 @@ def adaptive(
     """
     head = [*(_lines(note, weight="bolder", color="attention") if note else ()), *_title(card)]
     story = [*_text(card), *_facts(card.facts)]
-    deciding, feedback = _action_sets(card.buttons, nonce, forms)
+    deciding, feedback = _action_sets(card, nonce, forms)
     sources = [element for source in card.sources for element in _source(source)]
     foot = [*feedback, *_ref(card)]
     outside = _outside(card, nonce, readers)
@@ -277,15 +278,15 @@ def _ref(card: Card) -> Iterator[Json]:
 # --- buttons and forms -------------------------------------------------------------------------------------------------------
 
 
-def _action_sets(buttons: Sequence[Button], nonce: str, forms: Callable[[str], Form | None]) -> tuple[list[Json], list[Json]]:
-    """The buttons in sets that Teams shows whole, and those that only say whether an answer helped."""
+def _action_sets(card: Card, nonce: str, forms: Callable[[str], Form | None]) -> tuple[list[Json], list[Json]]:
+    """The buttons and links in sets that Teams shows whole, and the buttons that only say whether an answer helped."""
     deciding: list[Json] = []
     feedback: list[Json] = []
-    for n, button in enumerate(buttons, start=1):
+    for n, button in enumerate(card.buttons, start=1):
         form = forms(button.verb) if button.needs else None
         action = _show_card(n, button, form, nonce) if form else _execute(n, button, button.label, nonce)
         (feedback if button.verb in _FEEDBACK else deciding).append(action)
-    return _sets(deciding), _sets(feedback)
+    return _sets([*deciding, *(_open(link) for link in card.links)]), _sets(feedback)
 
 
 def _sets(actions: Iterable[Json]) -> list[Json]:
@@ -295,6 +296,10 @@ def _sets(actions: Iterable[Json]) -> list[Json]:
 def _execute(n: int, button: Button, label: Wording, nonce: str, style: str = "") -> Json:
     data = {"v": DATA_VERSION, "target": button.target, "nonce": nonce, "needs": button.needs, "n": n}
     return {"type": "Action.Execute", "verb": button.verb, "data": data, **_labelled(label, style or button.style)}
+
+
+def _open(link: Link) -> Json:
+    return {"type": "Action.OpenUrl", "url": link.url, **_labelled(link.label, "plain")}
 
 
 def _labelled(label: Wording, style: str) -> Json:
@@ -309,37 +314,39 @@ def _labelled(label: Wording, style: str) -> Json:
 
 def _show_card(n: int, button: Button, form: Form, nonce: str) -> Json:
     """A button that opens its form inside the card. Input ids carry its number: Teams refuses the same id twice."""
-    body = [*_block(_runs(_visible(form.title), weight="bolder"))]
-    if form.choices:
-        body += _choices(n, form)
-    if form.typed:
-        body.append(_typed(n, form))
+    body = [*_block(_runs(_visible(form.title), weight="bolder")), *_asked(n, form)]
     inside = {"type": "AdaptiveCard", "version": VERSION, "body": body}
     inside["actions"] = [_execute(n, button, form.send, nonce, "danger" if button.style == "danger" else "primary")]
     return {"type": "Action.ShowCard", "card": inside, **_labelled(button.label, button.style)}
 
 
-def _choices(n: int, form: Form) -> list[Json]:
+def _asked(n: int, form: Form) -> Iterator[Json]:
+    """The form's inputs. Where the choices are too many for a card, those left out can be typed."""
     choices = [{"title": _label(choice.label) or choice.code, "value": choice.code} for choice in form.choices]
-    shown = next(_packed(choices, _CHOICES_BYTES))
-    drawn: Json = {
-        "type": "Input.ChoiceSet",
-        "id": f"choice-{n}",
-        "label": _label(form.ask) or _label(form.title),
-        "choices": shown,
-    }
-    drawn["style"] = "compact"  # radio buttons would have their labels read as Markdown
-    if form.needs_choice:
-        drawn |= {"isRequired": True, "errorMessage": str(say("Choose one."))}
+    shown = next(_packed(choices, _CHOICES_BYTES), [])
     left = len(choices) - len(shown)
-    return [drawn, *(_lines(say("{n} do not fit here.", n=Count(left, "more choice"))) if left else ())]
+    if shown:
+        yield _choices(n, form, shown, required=form.needs_choice and not left)
+    if left:
+        yield from _lines(say("{n} fit no more into this list: type the one you mean.", n=Count(left, "choice")))
+    if form.typed or left:
+        yield _typed(n, form, required=not shown)
 
 
-def _typed(n: int, form: Form) -> Json:
-    drawn: Json = {"type": "Input.Text", "id": f"typed-{n}", "label": _label(form.typed), "maxLength": TYPED_LIMIT}
+def _choices(n: int, form: Form, shown: list[Json], *, required: bool) -> Json:
+    drawn: Json = {"type": "Input.ChoiceSet", "id": f"choice-{n}", "label": _label(form.ask) or _label(form.title)}
+    drawn["style"] = "filtered" if len(shown) > _CHOICES_AT_A_GLANCE else "compact"  # radio buttons would read Markdown
+    if required:
+        drawn |= {"isRequired": True, "errorMessage": str(say("Choose one."))}
+    return {**drawn, "choices": shown}
+
+
+def _typed(n: int, form: Form, *, required: bool) -> Json:
+    label = _label(form.typed) or str(say("Or type it"))
+    drawn: Json = {"type": "Input.Text", "id": f"typed-{n}", "label": label, "maxLength": TYPED_LIMIT}
     if form.hint:
         drawn["placeholder"] = _label(form.hint)
-    if not form.choices:
+    if required:
         drawn |= {"isRequired": True, "errorMessage": str(say("Please fill this in."))}
     return drawn
 
@@ -381,7 +388,7 @@ def _split(
     card: Card, outside: Json, head: list[Json], story: list[Json], actions: list[Json], sources: list[Json]
 ) -> list[Json]:
     """The card in several: whatever can be pressed stays in the first, below as much of the story as leaves room for it."""
-    below = list(_lines(say("Continues below."), isSubtle=True))
+    below = list(_lines(say("Continued below."), isSubtle=True))
     more = {key: value for key, value in outside.items() if key != "refresh"}
     again = [*_heading(_cut(_visible(card.title), _LABEL) or say("Holdfast")), *_lines(say("Continued"), isSubtle=True)]
 
