@@ -23,11 +23,13 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 import connectors
-from bot import assistant, cards, digest, evidence, figures, items, people, rules, sweep
+from bot import accounts, assistant, cards, digest, evidence, figures, items, metrics, people, rules, sweep
 from bot.cards import StepQuote, Token, say
-from bot.chat import Ask, Card, Platform, Press, Wording
+from bot.chat import Ask, Card, Chat, Platform, Press, Wording
 from bot.evidence import Event
+from bot.front import Front
 from bot.hours import next_open, parse_clock
+from bot.inbox import PATIENCE_S, Inbox
 from bot.items import FeedConfig
 from bot.migrations import guards, migrate
 from bot.nudges import House
@@ -93,6 +95,11 @@ class Holdfast:
         self.clock = clock or WallClock()
         self._standing: _Standing | None = None
         self._ticking = threading.Lock()
+        self._sending = threading.Lock()
+        self._due = threading.Event()
+        self._heard = threading.Event()
+        self._pauses: dict[str, sweep.Pause] = {}
+        self._asked_at: dict[tuple[str, str], datetime] = {}
         self._connectors: dict[str, tuple[FeedConfig, Connector]] = {}
 
     # --- parts ---------------------------------------------------------------------------------------------------------
@@ -122,8 +129,35 @@ class Holdfast:
         return Console(self.engine, self.clock.now)
 
     @cached_property
+    def inbox(self) -> Inbox:
+        """What was heard, over connections that give up in time to say so."""
+        _ = self.engine  # the tables are there from here on
+        return Inbox(open_engine(self.settings.database_url, PATIENCE_S))
+
+    @cached_property
+    def front(self) -> Front:
+        return Front(
+            self.engine, self.inbox, self.settings, self.library, self.now, lambda: self.house, lambda: self.feeds,
+            lambda: self.chats, self._due.set, self._heard.set, metrics.here.answered,
+        )  # fmt: skip
+
+    @cached_property
+    def chats(self) -> Mapping[str, Chat]:
+        """The chat services that the settings name."""
+        made: dict[str, Chat] = {}
+        if self.settings.has_slack:
+            from bot.platforms.slack import Slack
+
+            made["slack"] = Slack(self.settings, self.front, self.engine)
+        if self.settings.has_teams:
+            from bot.platforms.teams import Teams
+
+            made["teams"] = Teams(self.settings, self.front, self.engine)
+        return made
+
+    @property
     def platforms(self) -> Mapping[str, Platform]:
-        return {"console": self.console}
+        return {**self.chats, "console": self.console}
 
     @property
     def practice(self) -> Practice:
@@ -185,12 +219,18 @@ class Holdfast:
         return quote_of(found) if found else None
 
     def _address(self, practice: Practice) -> Callable[[Person], tuple[str, str] | None]:
+        """Where people are reached: on a chat service; where there is none, or the practice file says so, on the page."""
+
         def address(person: Person) -> tuple[str, str] | None:
-            for platform in self.platforms:
-                found = people.address_of(practice, platform, person)
-                if found:
-                    return platform, found
-            return None
+            if self.chats:
+                with read(self.engine) as session:
+                    for chat in self.chats.values():
+                        found = accounts.address_of(session, practice, chat.name, person, may_write_first=chat.may_write_first)
+                        if found:
+                            return chat.name, found
+                if person.id not in practice.chat.get("console", {}).values():
+                    return None
+            return "console", people.address_of(practice, "console", person) or person.id
 
         return address
 
@@ -204,17 +244,52 @@ class Holdfast:
 
     def round(self) -> sweep.Round:
         standing = self.standing()
-        return sweep.Round(self.engine, standing.house, standing.feeds, self._connect, self.platforms)
+        return sweep.Round(
+            self.engine, standing.house, standing.feeds, self._connect, self.platforms, pauses=self._pauses,
+            count=metrics.here.sent,
+        )  # fmt: skip
 
     # --- what is done ----------------------------------------------------------------------------------------------------
 
     def now(self) -> datetime:
         return self.clock.now()
 
-    def tick(self, now: datetime | None = None, only: Collection[str] | None = None) -> sweep.Swept:
+    def tick(
+        self, now: datetime | None = None, only: Collection[str] | None = None, *, then_deliver: bool = True
+    ) -> sweep.Swept:
         """One sweep. Two at once in one process wait for each other; two processes share the work by rows."""
+        self.acquaint()
         with self._ticking:
-            return sweep.tick(self.round(), now or self.now(), only)
+            done = sweep.tick(self.round(), now or self.now(), only, then_deliver=False)
+        if then_deliver:
+            with self._sending:
+                sweep.deliver(self.round(), now or self.now(), done)
+        self._due.set()
+        return done
+
+    def deliver(self) -> sweep.Swept:
+        """Send what is due now; what a rate limit holds back stays for the next call (`Swept.later_s`)."""
+        self._due.clear()
+        with self._sending:
+            return sweep.deliver(self.round(), self.now())
+
+    def work(self) -> int:
+        """Answer all that was heard, then send what that made due; how much was answered. For tests and one-off commands."""
+        count = self.front.work()
+        if self._due.is_set():
+            self.deliver()
+        return count
+
+    def acquaint(self) -> int:
+        """Find the chat accounts of people who have none yet, by e-mail address; each person is asked after once an hour."""
+
+        def asked(platform: str, person: str) -> bool:
+            now = self.now()
+            last = self._asked_at.get((platform, person))
+            self._asked_at[platform, person] = now
+            return last is None or now - last >= timedelta(hours=1)
+
+        return self.front.acquaint(asked) if self.chats else 0
 
     def ingest(self, paths: Sequence[Path], *, publish: bool, by: str = "", now: datetime | None = None) -> Report:
         """SOP files into the library, each with its evidence."""
@@ -235,24 +310,29 @@ class Holdfast:
 
     def ask(self, person: str, text: str) -> Card:
         who = self._person(person)
-        self.console.hear(person, cards.redact(text, self._names()))
-        card = assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(who.id, text, self.now()))
+        self.console.hear(person, cards.redact(text, assistant.names_of(self.house)))
+        card = assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(who.id, text, self.now())).card
+        assert card is not None, "a question is always answered"
         self.console.reply(person, card)
         return card
 
     def answer(self, person: str, text: str) -> Card:
         """One answer, kept in nobody's conversation."""
-        return assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(person, text, self.now()))
+        question = Ask(person, text, self.now())
+        card = assistant.ask(self.engine, self.house, self.library, self.feeds, question, keep=False).card
+        assert card is not None, "a question is always answered"
+        return card
 
     def press(self, person: str, verb: str, target: str, note: str, key: str) -> Card:
-        card = assistant.press(self.engine, self.house, Press(person, verb, target, key, self.now(), note))
-        if self._ticking.acquire(timeout=1):  # what the press made due reaches people at once, or else with the next sweep
+        card = assistant.press(self.engine, self.house, Press(person, verb, target, key, self.now(), note)).card
+        assert card is not None, "a press is always answered"
+        if self._sending.acquire(timeout=1):  # what the press made due reaches people at once, or else with the next sweep
             try:
                 sweep.deliver(self.round(), self.now())
             except Exception:  # the press itself is done and answered
                 log.exception("what a press made due could not be delivered; the next sweep tries again")
             finally:
-                self._ticking.release()
+                self._sending.release()
         return card
 
     def my_day(self, person: str) -> Card:
@@ -304,11 +384,7 @@ class Holdfast:
         )
 
     def examples(self, person: str) -> Sequence[Wording]:
-        held = people.principal_of(self.practice, self._person(person), self.now()).roles
-        for role, questions in _EXAMPLES.items():
-            if role in held:
-                return questions
-        return _EXAMPLES["office_manager"]
+        return assistant.examples(self.house, self._person(person), self.now())
 
     def reasons(self, verb: str) -> Sequence[Reason]:
         table = {"cant": cards.REASONS, "wrong": cards.WRONG}.get(verb, {})
@@ -380,10 +456,6 @@ class Holdfast:
         if found is None:
             raise LookupError("nobody of the practice file has this id")
         return found
-
-    def _names(self) -> list[str]:
-        practice = self.practice
-        return [p.name for p in practice.people.values()] + [s.name for s in practice.sites.values()]
 
     # --- looking after it ----------------------------------------------------------------------------------------------
 
@@ -471,9 +543,66 @@ class Holdfast:
 
     # --- running ---------------------------------------------------------------------------------------------------------
 
+    @contextmanager
+    def talking(self) -> Iterator[None]:
+        """Listen to the chat services and answer, in threads, until the block ends; what is under way is ended first."""
+        stop = threading.Event()
+        crew = [threading.Thread(target=self._answer, args=(stop,), name=f"worker {n}") for n in range(self.settings.workers)]
+        for worker in crew if self.chats else ():
+            worker.start()
+        for chat in self.chats.values():
+            chat.start()
+        try:
+            yield
+        finally:
+            for chat in self.chats.values():
+                chat.stop()
+            stop.set()
+            self._heard.set()
+            for worker in crew if self.chats else ():
+                worker.join(timeout=15)
+
+    def _answer(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self._heard.wait(1.0)  # rows that were put off, or kept by another process, are found by looking
+            self._heard.clear()
+            try:
+                self.front.work()
+            except Exception:  # the worker must not die
+                log.exception("answering failed; it goes on from the same rows")
+                stop.wait(1.0)
+
+    @contextmanager
+    def sending(self) -> Iterator[None]:
+        """Send what is due in a thread of its own, at the pace that the chat services allow, until the block ends."""
+        stop = threading.Event()
+        sender = threading.Thread(target=self._send, args=(stop,), name="sender")
+        sender.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            self._due.set()
+            sender.join(timeout=30)
+
+    def _send(self, stop: threading.Event) -> None:
+        wait: float | None = None
+        while not stop.is_set():
+            self._due.wait(1.0 if wait is None else min(wait, 1.0))
+            try:
+                done = self.deliver()
+                wait = done.later_s
+                while wait is not None and not stop.is_set():
+                    stop.wait(max(wait, 0.005))
+                    wait = self.deliver().later_s
+            except Exception:  # the sender must not die
+                log.exception("sending failed; it goes on from the same rows")
+                stop.wait(1.0)
+
     def close(self) -> None:
-        if "engine" in self.__dict__:
-            self.engine.dispose()
+        for name in ("engine", "inbox"):
+            if name in self.__dict__:
+                (self.engine if name == "engine" else self.inbox.engine).dispose()
 
 
 # --- the clock that keeps ticking ------------------------------------------------------------------------------------------
@@ -604,29 +733,6 @@ def quote_of(step: LiveStep) -> StepQuote:
         step.lead,
     )
 
-
-_EXAMPLES = {
-    "billing_coordinator": (
-        say("A claim was rejected by the clearinghouse, what do I do?"),
-        say("When does a claim go to appeals?"),
-        say("How do I post an ERA?"),
-    ),
-    "treatment_coordinator": (
-        say("The patient wants time to think, what now?"),
-        say("When must a treatment plan be scheduled?"),
-        say("What do I do when the patient declines?"),
-    ),
-    "sterilization_lead": (
-        say("How often do we spore test?"),
-        say("What if a spore test fails?"),
-        say("Somebody got a needle stick, what first?"),
-    ),
-    "office_manager": (
-        say("Who approves an exception?"),
-        say("What do I do about a suspected breach?"),
-        say("A patient cancelled for tomorrow, how do I fill the slot?"),
-    ),
-}
 
 _TOLD = {
     "nudge found": "found that this has stalled",

@@ -1,4 +1,4 @@
-"""What people do: ask(Ask) -> Card, press(Press) -> Card. Never sends; whoever called shows the card.
+"""What people do: ask(Ask) -> Reply, press(Press) -> Reply. Never sends; whoever called shows the card.
 
 A press is one transaction: the press itself is remembered by its key, rights are checked, the state changes, the evidence is
 written, and the card that replaces the pressed one is drawn.
@@ -12,18 +12,31 @@ from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlmodel import Session, col
 
-from bot import cards, digest, evidence, items, nudges, people
-from bot.cards import REASONS, WRONG, Ref, StepQuote, Token, say
-from bot.chat import Ask, Card, Press
+from bot import accounts, cards, digest, evidence, items, nudges, people
+from bot.cards import NOTICES, REASONS, WRONG, Ref, StepQuote, Token, say
+from bot.chat import Ask, Card, Press, Reply, Wording
 from bot.evidence import Event
 from bot.hours import NeverOpen, Site, next_open
 from bot.nudges import NUDGES, REVIEW, House, Outcome
 from bot.practice import MANAGER, Person
-from bot.records import Delivery, ExceptionAsked, Item, Nudge, PressSeen, alone, insert_new, read, write
-from knowledge.library import Answer, Library, Principal, Quote
+from bot.records import (
+    AccountClaim,
+    Delivery,
+    ExceptionAsked,
+    Item,
+    Nudge,
+    PressSeen,
+    Question,
+    alone,
+    insert_new,
+    new_ref,
+    read,
+    write,
+)
+from knowledge.library import Answer, Library, Principal, Quote, Refusal
 
 LIMIT = 2000
 """Characters of a question that are read; the rest is cut before anything looks at it."""
@@ -37,20 +50,26 @@ _COMMANDS = {
 # --- asking ----------------------------------------------------------------------------------------------------------------
 
 
-def ask(engine: Engine, house: House, library: Library, feeds: Mapping[str, items.FeedConfig], question: Ask) -> Card:
-    """The answer to what a person typed: their day, the stand-up, a quoted step, or "not in our SOPs" with whom to ask."""
+def ask(
+    engine: Engine, house: House, library: Library, feeds: Mapping[str, items.FeedConfig], question: Ask, *, keep: bool = True
+) -> Reply:
+    """The answer to what a person typed: their day, the stand-up, a quoted step, or "not in our SOPs" with whom to ask.
+
+    keep      remember the question, redacted, so that its asker can say whether the answer helped
+    returns   open to everybody only where every SOP it quotes is
+    """
     person = house.person(question.person)
     if person is None:
-        return cards.reply(say("I do not know you yet: ask your manager to add you to the practice file."))
+        return Reply(cards.reply(say("I do not know you yet: ask your manager to add you to the practice file.")))
     text = question.text[:LIMIT].strip()
     if not any(c.isalnum() for c in text):
-        return cards.reply(say("Ask me how something is done, or type “my day”."))
+        return Reply(cards.reply(say("Ask me how something is done, or type “my day”.")))
     if _COMMANDS["my day"].fullmatch(text):
         with read(engine) as session:
-            return digest.my_day(session, house, person, question.at)
+            return Reply(digest.my_day(session, house, person, question.at))
     if _COMMANDS["digest"].fullmatch(text):
-        return standup(engine, house, feeds, person, question.at)
-    return _answered(house, library, person, text, question.at)
+        return Reply(standup(engine, house, feeds, person, question.at))
+    return _answered(engine if keep else None, house, library, person, text, question.at)
 
 
 def standup(engine: Engine, house: House, feeds: Mapping[str, items.FeedConfig], person: Person, now: datetime) -> Card:
@@ -74,24 +93,44 @@ def in_charge_of(house: House, person: Person, now: datetime) -> list[str]:
     return out
 
 
-def _answered(house: House, library: Library, person: Person, text: str, now: datetime) -> Card:
+def _answered(engine: Engine | None, house: House, library: Library, person: Person, text: str, now: datetime) -> Reply:
     asker = people.principal_of(house.practice, person, now)
     if not asker.roles:
-        return cards.reply(
-            say("You hold no role here today, so I may show you nothing: ask your manager to look at the roster.")
+        return Reply(
+            cards.reply(say("You hold no role here today, so I may show you nothing: ask your manager to look at the roster."))
         )
     principal = Principal(person.id, asker.roles, asker.site)
     found = library.ask(text, principal, now)
+    ref = _remember(engine, house, person, text, found, now) if engine else ""
     if isinstance(found, Answer):
-        quotes = [quote(q) for q in (*found.quotes, *found.also)]
+        quoted = (*found.quotes, *found.also)
         overdue = [q for q in found.quotes if q.review_overdue]
         notes = [say("“{sop}” is past its review date; its owner knows.", sop=overdue[0].title)] if overdue else []
-        return cards.answer(found.quotes[0].lead, quotes, notes)
-    _, in_charge = people.manager_on_duty(
-        house.practice, people.home_site(house.practice, person).id, now, now + timedelta(days=1)
-    )
-    owner = house.practice.roles.get(found.owner) or in_charge.person
-    return cards.refusal(found.searched, owner, [replace(quote(q), text=q.lead) for q in found.nearest[:2]])
+        card = cards.answer(found.quotes[0].lead, [quote(q) for q in quoted], notes, ref)
+        return Reply(card, private=not library.is_open_to_all((q.sop, q.version) for q in quoted))
+    owner: Any = house.practice.roles.get(found.owner)
+    if owner is None:
+        home = people.home_site(house.practice, person).id
+        owner = people.manager_on_duty(house.practice, home, now, now + timedelta(days=1))[1].person
+    return Reply(cards.refusal(found.searched, owner, [replace(quote(q), text=q.lead) for q in found.nearest[:2]]))
+
+
+def _remember(engine: Engine, house: House, person: Person, text: str, found: Answer | Refusal, now: datetime) -> str:
+    """Keep what was asked, redacted, and what it was answered with; its reference."""
+    ref = new_ref()
+    asked = cards.redact(text, names_of(house))
+    row = Question(ref=ref, person=person.id, asked=asked, at=now, answered=isinstance(found, Answer))
+    if isinstance(found, Answer):
+        row.sop, row.version, row.step = found.quotes[0].sop, found.quotes[0].version, found.quotes[0].step
+    with write(engine) as session:
+        session.add(row)
+    return ref
+
+
+def names_of(house: House) -> list[str]:
+    """The names that may stay in what people type: our own people's and sites'."""
+    practice = house.practice
+    return [p.name for p in practice.people.values()] + [s.name for s in practice.sites.values()]
 
 
 def quote(found: Quote) -> StepQuote:
@@ -107,45 +146,123 @@ def quote(found: Quote) -> StepQuote:
     )
 
 
+def examples(house: House, person: Person, now: datetime) -> tuple[Wording, ...]:
+    """Three questions this person might ask, by the roles they hold."""
+    held = people.principal_of(house.practice, person, now).roles
+    return next((questions for role, questions in _EXAMPLES.items() if role in held), _EXAMPLES["office_manager"])
+
+
+_EXAMPLES = {
+    "billing_coordinator": (
+        say("A claim was rejected by the clearinghouse, what do I do?"),
+        say("When does a claim go to appeals?"),
+        say("How do I post an ERA?"),
+    ),
+    "treatment_coordinator": (
+        say("The patient wants time to think, what now?"),
+        say("When must a treatment plan be scheduled?"),
+        say("What do I do when the patient declines?"),
+    ),
+    "sterilization_lead": (
+        say("How often do we spore test?"),
+        say("What if a spore test fails?"),
+        say("Somebody got a needle stick, what first?"),
+    ),
+    "office_manager": (
+        say("Who approves an exception?"),
+        say("What do I do about a suspected breach?"),
+        say("A patient cancelled for tomorrow, how do I fill the slot?"),
+    ),
+}
+
+
 # --- pressing --------------------------------------------------------------------------------------------------------------
 
 
-def press(engine: Engine, house: House, pressed: Press) -> Card:
+def press(engine: Engine, house: House, pressed: Press) -> Reply:
     """Do what a button says, once, and give the card as it is now."""
     with write(engine) as session:
         alone(session, NUDGES)
         return _press(session, house, pressed)
 
 
-def _press(session: Session, house: House, pressed: Press) -> Card:
+def _press(session: Session, house: House, pressed: Press) -> Reply:
     person = house.person(pressed.person)
     if person is None:
-        return cards.reply(say("I do not know you yet: ask your manager to add you to the practice file."))
+        return Reply(cards.reply(say("I do not know you yet: ask your manager to add you to the practice file.")))
+    match pressed.verb:
+        case "my_day":
+            return Reply(digest.my_day(session, house, person, pressed.at))
+        case "helpful" | "unhelpful":
+            return _judged(session, person, pressed)
+        case "confirm_claim" | "refuse_claim":
+            return _claim_decided(session, house, person, pressed)
     ask = session.get(ExceptionAsked, pressed.target)
     nudge = session.get(Nudge, ask.nudge if ask else pressed.target)
     if nudge is None or house.rule_of(nudge) is None:
-        return cards.reply(say("That button belongs to something that no longer exists."))
+        return Reply(cards.reply(say(NOTICES["gone"])))
     if pressed.verb == "show":
         return _shown(session, house, nudge, person, pressed)
     note = _Note.read(pressed, house.site(nudge.site))
     if isinstance(note, Card):
-        return cards.again(_card(session, house, nudge, ask, pressed.at), note.text)
-    if not insert_new(
-        session,
-        PressSeen,
-        key=pressed.key,
-        person=person.id,
-        verb=pressed.verb,
-        target=pressed.target,
-        at=pressed.at,
-        outcome="",
-    ):
-        return _card(session, house, nudge, ask, pressed.at)
+        return Reply(cards.again(_card(session, house, nudge, ask, pressed.at), note.text))
+    values = {"person": person.id, "verb": pressed.verb, "target": pressed.target, "at": pressed.at, "outcome": ""}
+    if not insert_new(session, PressSeen, key=pressed.key, **values):
+        return Reply(_card(session, house, nudge, ask, pressed.at), took=True)
     outcome = _act(session, house, nudge, ask, person, pressed, note)
     seen = session.get_one(PressSeen, pressed.key)
     seen.outcome = outcome
     session.flush()
-    return _told(session, house, nudge, ask, pressed, outcome)
+    return Reply(_told(session, house, nudge, ask, pressed, outcome), took=outcome == "done", nudge=nudge.id)
+
+
+def objection(engine: Engine, house: House, pressed: Press) -> Wording | None:
+    """What is wrong with the note of a press, before it is pressed; None where nothing is, or the press itself will say."""
+    with read(engine) as session:
+        nudge = session.get(Nudge, pressed.target)
+        if nudge is None:
+            return None
+        note = _Note.read(pressed, house.site(nudge.site))
+    return note.text if isinstance(note, Card) else None
+
+
+def _judged(session: Session, person: Person, pressed: Press) -> Reply:
+    """Whether an answer helped, by the word of whoever asked; the last word counts."""
+    question = session.get(Question, pressed.target)
+    if question is None or question.person != person.id:
+        return Reply(cards.reply(say(NOTICES["gone"])))
+    helped = pressed.verb == "helpful"
+    if question.helped is not helped:
+        question.helped, question.said_at = helped, pressed.at
+        session.add(question)
+        detail: evidence.Detail = {"helped": helped, "answered": question.answered}
+        evidence.append(
+            session,
+            Event(
+                what="answer judged", at=pressed.at, subject=f"question:{question.ref}", actor=person.id, sop=question.sop,
+                sop_version=question.version or None, step=question.step, detail=detail,
+            ),
+        )  # fmt: skip
+    return Reply(cards.reply(say(NOTICES["thanks"])))
+
+
+def _claim_decided(session: Session, house: House, person: Person, pressed: Press) -> Reply:
+    """A manager's word on who an account is; it is put on record, and every card that asks shows it."""
+    claim = session.get(AccountClaim, pressed.target)
+    whose = house.person(claim.person) if claim else None
+    if claim is None or whose is None:
+        return Reply(cards.reply(say(NOTICES["gone"])))
+    site = people.home_site(house.practice, whose).id
+    if whose.id == person.id or not _may_decide(house, person, site, pressed.at):
+        detail: evidence.Detail = {"verb": pressed.verb, "claim": claim.id}
+        subject = f"account:{whose.id}"
+        evidence.append(session, Event(what="press refused", at=pressed.at, subject=subject, actor=person.id, detail=detail))
+        return Reply(cards.reply(say(NOTICES["claim_yours"])))
+    took = accounts.decide(session, claim, whose, person, pressed.at, confirmed=pressed.verb == "confirm_claim")
+    markers = col(Delivery.marker).startswith(f"claim:{claim.id}:", autoescape=True)
+    session.execute(update(Delivery).where(markers, col(Delivery.state) == "sent").values(redraw=True))
+    card = nudges.claim_card(house, claim)
+    return Reply(card, took=True) if took else Reply(cards.again(card, say(NOTICES["claim_decided"])))
 
 
 def _act(
@@ -216,10 +333,11 @@ def _card(session: Session, house: House, nudge: Nudge, ask: ExceptionAsked | No
     return nudges.exception_card(session, house, ask, now) if ask else nudges.card(session, house, nudge, now)
 
 
-def _shown(session: Session, house: House, nudge: Nudge, person: Person, pressed: Press) -> Card:
+def _shown(session: Session, house: House, nudge: Nudge, person: Person, pressed: Press) -> Reply:
     if not (_may_work(house, person, nudge, pressed.at) or _may_decide(house, person, nudge.site, pressed.at)):
-        return cards.reply(say("This is for the {role} at {site}.", role=house.role(nudge.role), site=house.site(nudge.site)))
-    return nudges.card(session, house, nudge, pressed.at)
+        role, site = house.role(nudge.role), house.site(nudge.site)
+        return Reply(cards.reply(say("This is for the {role} at {site}.", role=role, site=site)))
+    return Reply(nudges.card(session, house, nudge, pressed.at), nudge=nudge.id)
 
 
 # --- notes -----------------------------------------------------------------------------------------------------------------

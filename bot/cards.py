@@ -10,13 +10,13 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo
 
-from bot.chat import Button, Card, Fact, Kind, Source, UnsafeText, Wording
+from bot.chat import Account, Button, Card, Choice, Fact, Form, Kind, Link, Source, UnsafeText, Wording
 from bot.hours import Site
 from bot.practice import Person, Role
 from bot.rules import Rule
@@ -456,13 +456,24 @@ def review(
 # --- answers -------------------------------------------------------------------------------------------------------------
 
 
-def answer(lead: SopText, quotes: Sequence[StepQuote], notes: Sequence[Wording] = ()) -> Card:
-    """The step's first paragraph, which stands alone, and the whole of it quoted with its source; further sources below."""
+def answer(lead: SopText, quotes: Sequence[StepQuote], notes: Sequence[Wording] = (), ref: str = "") -> Card:
+    """The step's first paragraph, which stands alone, and the whole of it quoted with its source; further sources below.
+
+    ref   of the kept question, so that its asker can say whether this helped
+    """
     return Card(
         kind="answer",
         title=say("{title}", title=quotes[0].title),
         text=lines([say("{lead}", lead=lead), *notes], "\n\n"),
         sources=tuple(q.source() for q in quotes),
+        buttons=feedback(ref) if ref else (),
+    )
+
+
+def feedback(ref: str) -> tuple[Button, Button]:
+    return (
+        Button("helpful", str(Ref(ref)), say("This helped")),
+        Button("unhelpful", str(Ref(ref)), say("It did not")),
     )
 
 
@@ -499,7 +510,7 @@ def reply(text: Wording, *, title: Wording = NOTHING, ref: str = "", kind: Kind 
 
 def again(card: Card, text: Wording) -> Card:
     """The same card, with what was missing said on top of its text."""
-    return Card(card.kind, card.title, lines([text, card.text]), card.facts, card.sources, card.buttons, card.ref)
+    return replace(card, text=lines([text, card.text]))
 
 
 def stale_feed(feed: Token, site: Site, as_of: datetime | None) -> Card:
@@ -521,6 +532,138 @@ def set_aside(feed: Token, site: Site, number: int) -> Card:
         feed=feed,
     )
     return reply(text, title=say("A file was set aside · {site}", site=site), kind="notice")
+
+
+# --- who is who ----------------------------------------------------------------------------------------------------------
+
+
+def link_account(account: str) -> Card:
+    """For somebody we do not know: how they come to be known."""
+    text = say(
+        "I do not know this account yet, so I may show you nothing. Press the button and say who you are; "
+        "your manager is asked whether it is so."
+    )
+    me = Button("claim", str(Account(account)), say("Say who I am"), needs="person", style="primary")
+    return replace(reply(text, title=say("Who are you?")), buttons=(me,))
+
+
+PLATFORMS: dict[str, str] = {"slack": "Slack", "teams": "Teams", "console": "the local page"}
+
+
+def account_claim(claim: str, platform: str, account: str, person: Person, ended: Wording = NOTHING) -> Card:
+    """The card on which a manager says whether an account is who it says it is."""
+    facts = (Fact(say("Account"), Account(account)), Fact(say("On"), say(PLATFORMS.get(platform, "another chat"))))
+    text = say(
+        "This account says that it is {who}. Confirm only if you know it: from then on it gets their cards and may press "
+        "their buttons.",
+        who=person,
+    )
+    buttons = (
+        Button("confirm_claim", str(Ref(claim)), say("It is {who}", who=person), style="primary"),
+        Button("refuse_claim", str(Ref(claim)), say("It is not"), style="danger"),
+    )
+    return Card("exception", say("Is this {who}?", who=person), ended or text, facts, buttons=() if ended else buttons)
+
+
+def welcome(person: Person) -> Card:
+    """The first words to somebody whose account was just found or confirmed."""
+    text = say(
+        "Hello {who}. Ask me how something is done, and I quote the step from your SOPs. When work that is yours stands still "
+        "I tell you once, with the step and the buttons. Type “my day” for your list, or “help”.",
+        who=person,
+    )
+    return replace(reply(text, title=say("Holdfast")), buttons=(Button("my_day", "me", say("My day")),))
+
+
+def help_card(platform: str) -> Card:
+    """What can be typed and where."""
+    facts = [
+        Fact(say("Ask"), say("Type a question: how do I post an ERA?")),
+        Fact(say("My day"), say("Type “my day”: everything that waits for you")),
+        Fact(say("Stand-up"), say("Type “standup”: for those in charge of a site")),
+        Fact(say("Page"), say("Type “page”: a link that signs you in to the practice's page")),
+    ]
+    if platform == "slack":
+        facts.append(Fact(say("Commands"), say("/sop, /myday, /standup, /holdfast help")))
+        facts.append(Fact(say("About a message"), say("its menu, then “Ask Holdfast about this”")))
+    if platform == "teams":
+        facts.append(Fact(say("Search"), say("the Holdfast button below the box you type in")))
+        facts.append(Fact(say("About a message"), say("its menu, More actions, then “Ask Holdfast about this”")))
+    text = say("I quote your own SOPs and nothing else, and I tell people when their work stands still.")
+    return replace(reply(text, title=say("What Holdfast does")), facts=tuple(facts))
+
+
+def page_link(url: str) -> Card:
+    """The one-time link that signs its reader in to the page. `url` is made by us."""
+    text = say("This link signs you in once, within ten minutes. It is yours alone: do not pass it on.")
+    return replace(reply(text, title=say("Your page")), links=(Link(say("Open the page"), url),))
+
+
+FORMS: dict[str, str] = {
+    "snooze": "Until when?",
+    "cant": "Why can it not be done?",
+    "wrong": "What is wrong?",
+    "claim": "Who are you?",
+}
+_QUICK = {"next opening": "Next opening", "1h": "In 1 hour", "2h": "In 2 hours", "tomorrow 9:00": "Tomorrow at 9:00"}
+
+
+def form(verb: str, roster: Iterable[Person] = ()) -> Form | None:
+    """What the button with this verb asks for; None where it asks for nothing."""
+    if verb not in FORMS:
+        return None
+    ask, send = say(FORMS[verb]), say("Send")
+    if verb == "snooze":
+        quick = tuple(Choice(code, say(_QUICK[code])) for code in _QUICK)
+        hint = say("For example: friday 14:00, 2h, or 2026-03-02T09:00")
+        return Form(say("Snooze"), ask, quick, say("Or another time"), hint, send, needs_choice=False)
+    if verb == "claim":
+        people = tuple(Choice(person.id, say("{who}", who=person)) for person in roster)
+        return Form(say("Who are you?"), ask, people, NOTHING, NOTHING, send, needs_choice=True)
+    title = say("Can't") if verb == "cant" else say("Wrong")
+    picks = tuple(Choice(code, say(WRONG[code])) for code in WRONG)
+    if verb == "cant":
+        picks = tuple(Choice(code, say(REASONS[code])) for code in REASONS)
+    hint = say("No names, dates or numbers of patients")
+    return Form(title, ask, picks, say("Anything to add"), hint, send, needs_choice=True)
+
+
+# --- several at once -----------------------------------------------------------------------------------------------------
+
+BUNDLE_LISTED = 8
+
+
+def bundle(views: Sequence[NudgeView]) -> Card:
+    """Many nudges for one person as one message, the oldest first; each can be opened."""
+    listed = views[:BUNDLE_LISTED]
+    rows = [_bundled(n, view) for n, view in enumerate(listed, start=1)]
+    rest = len(views) - len(listed)
+    if rest:
+        rows.append(say("and {n} more on your day", n=rest))
+    opened = tuple(
+        Button("show", view.id, say("Open {n}", n=n)) for n, view in enumerate(listed, start=1) if not view.closed_at
+    )
+    waiting = sum(1 for view in views if not view.closed_at)
+    title = say("{n} for you", n=Count(waiting, "matter")) if waiting else say("All of these are closed")
+    day = Button("my_day", "me", say("My day"), style="primary")
+    return Card("nudge", title, lines(rows), buttons=(day, *opened) if waiting else ())
+
+
+def _bundled(number: int, view: NudgeView) -> Wording:
+    named = say("{n}. {title}", n=number, title=view.rule)
+    if view.amount_cents:
+        named = say("{named} · {money}", named=named, money=Money(view.amount_cents))
+    if view.closed_at:
+        return say("{named}: {ended}", named=named, ended=_ended(view))
+    standing = _standing(view)
+    if standing:
+        return say("{named}: {standing}", named=named, standing=standing)
+    return say("{named}: still since {at}, by {due}", named=named, at=view.when(view.since), due=view.when(view.due))
+
+
+def repeat(card: Card) -> Card:
+    """A card that may have arrived before: nobody could tell us."""
+    return again(card, say("You may have this already: the chat service did not say whether it arrived."))
 
 
 # --- notes ---------------------------------------------------------------------------------------------------------------
@@ -605,7 +748,10 @@ def _bare(word: str) -> str:
     return word.removesuffix("'s").removesuffix("’s").strip("'’-")
 
 
-Verb = Literal["on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review"]
+Verb = Literal[
+    "on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review",
+    "show", "my_day", "helpful", "unhelpful", "claim", "confirm_claim", "refuse_claim",
+]  # fmt: skip
 """Everything a button can do."""
 
 
@@ -623,6 +769,24 @@ NOTICES: dict[str, str] = {
     "too_long": "That is too long: at most {limit} characters.",
     "inbox_empty": "Nothing has reached you yet.",
     "no_record": "No item has that reference.",
+    "press_again": "That took too long and nothing was changed. Please press it again.",
+    "answered_privately": "I answered you in our own chat: not everybody here may read it.",
+    "add_the_app": "I may only answer this in our own chat: add Holdfast as an app, then ask me there.",
+    "stale_button": "This button is from an older message and does nothing any more. Type “my day” for what is open.",
+    "not_kept": "Holdfast could not take this in just now, and nothing was changed. Please try again in a minute.",
+    "unknown_command": "I do not know that command. Type “/holdfast help” for what there is.",
+    "looking": "is looking in your SOPs…",
+    "continued": "Continued below.",
+    "sign_in_first": "Type “page” to Holdfast in your chat, and open the link that it sends.",
+    "no_page": "There is no page to sign in to: whoever runs Holdfast sets HOLDFAST_URL.",
+    "thanks": "Thank you. It is noted, and whoever owns this SOP sees it.",
+    "claim_sent": "Your manager is asked whether this is you. You will hear from me here.",
+    "claim_known": "This account is known already. Type “my day” for your list.",
+    "claim_nobody": "Nobody of the practice has that name, or they are known here already. Ask your manager.",
+    "claim_decided": "Somebody has decided this already.",
+    "claim_yours": "Somebody in charge decides this, and nobody decides about themselves.",
+    "gone": "That button belongs to something that no longer exists.",
+    "try_later": "Something went wrong on our side and I could not answer. It is in the log; please ask again.",
     "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",
 }
 """What the page and the terminal may have to say by themselves."""

@@ -10,6 +10,7 @@ string is refused when the card is built, so text from a connector has no road t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -28,13 +29,18 @@ class UnsafeText(TypeError):
 
 
 class SendError(Exception):
-    """The platform refused. `permanent`: the address is gone or the card is bad; otherwise trying later can help."""
+    """The platform refused, or could not be reached at all: it certainly did not take the card.
 
-    def __init__(self, reason: str, *, permanent: bool, retry_after_s: float | None = None) -> None:
+    permanent    the address is gone or the card is bad; otherwise trying later can help
+    everywhere   nothing can be sent to anybody just now: the platform is away, or a token is no longer good
+    """
+
+    def __init__(self, reason: str, *, permanent: bool, retry_after_s: float | None = None, everywhere: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.permanent = permanent
         self.retry_after_s = retry_after_s
+        self.everywhere = everywhere
 
 
 class AmbiguousSend(Exception):
@@ -90,6 +96,24 @@ class Button:
 
 
 @dataclass(frozen=True)
+class Link:
+    """A way to our own page. Code makes the address; nothing that was read or typed is part of it.
+
+    raises UnsafeText   it is not a plain https address (or http on this machine)
+    """
+
+    label: Wording
+    url: str
+
+    def __post_init__(self) -> None:
+        if not _URL.fullmatch(self.url):
+            raise UnsafeText("a link is a plain address of ours")
+
+
+_URL = re.compile(r"(?:https://[a-z0-9.-]+|http://(?:localhost|127\.0\.0\.1|\[::1\]))(?::\d{1,5})?/[A-Za-z0-9/_.~=?&-]*")
+
+
+@dataclass(frozen=True)
 class Card:
     """One message, drawn by each platform in full or as text; never with a part missing.
 
@@ -104,6 +128,7 @@ class Card:
     buttons: tuple[Button, ...] = ()
     ref: str = ""
     """The opaque reference of the item this card is about, or empty."""
+    links: tuple[Link, ...] = ()
 
     def __post_init__(self) -> None:
         texts: list[str] = [self.title, self.text]
@@ -112,6 +137,7 @@ class Card:
         for source in self.sources:
             texts += [source.sop, source.step, source.quote, source.title]
         texts += [button.label for button in self.buttons]
+        texts += [link.label for link in self.links]
         for text in texts:
             if not isinstance(text, Wording):
                 raise UnsafeText(f"a {self.kind} card holds text that cards.py did not make")
@@ -137,6 +163,7 @@ class Card:
                 for n, b in enumerate(self.buttons, start=1)
             ],
             "ref": self.ref,
+            **({"links": [{"label": str(link.label), "url": link.url} for link in self.links]} if self.links else {}),
         }
 
 
@@ -220,12 +247,14 @@ class Reply:
     private   only the person it answers may see it; False only where everybody in the channel may
     took      for a press: it took effect, so the pressed message becomes this card; False: show it beside, to them alone
     prompts   what this person might ask next, for a pane that offers suggestions
+    nudge     the nudge that the card shows, so that it is edited in place wherever it stands
     """
 
     card: Card | None
     private: bool = True
     took: bool = False
     prompts: tuple[Wording, ...] = ()
+    nudge: str = ""
 
 
 @dataclass(frozen=True)
@@ -308,10 +337,14 @@ class Known:
 class Chat(Platform, Protocol):
     """A chat service that people also talk to. Its edge turns what comes in into Heard and keeps it; a worker answers."""
 
-    def show(self, heard: Heard, reply: Reply, *, again: bool) -> None:
+    may_write_first: bool
+    """Whether an account can be written to before it has added the bot."""
+
+    def show(self, heard: Heard, reply: Reply, *, again: bool) -> Receipt | None:
         """Show an answer where it was asked for.
 
         again    an earlier attempt may have got through: look for it first
+        returns  where the card now stands, if it can be edited there
         raises   SendError, AmbiguousSend
         """
         ...
@@ -401,4 +434,5 @@ def card_from_json(data: Mapping[str, Any], kind: Kind) -> Card:
         ),
         buttons=tuple(Button(b["verb"], b["target"], Wording(b["label"]), b["needs"], b["style"]) for b in data["buttons"]),
         ref=data["ref"],
+        links=tuple(Link(Wording(link["label"]), link["url"]) for link in data.get("links", ())),
     )

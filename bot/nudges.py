@@ -29,7 +29,7 @@ from bot.chat import Card, Receipt
 from bot.evidence import Event
 from bot.hours import Site, due_at, parse_clock
 from bot.practice import MANAGER, Person, Practice, Role
-from bot.records import Delivery, ExceptionAsked, Item, ItemKey, Note, Nudge, insert_new, new_ref
+from bot.records import AccountClaim, Delivery, ExceptionAsked, Item, ItemKey, Note, Nudge, insert_new, new_ref
 from bot.rules import Finding, Loaded, Snapshot
 
 WAITING = ("open", "sent", "acknowledged", "said_done")
@@ -264,17 +264,19 @@ def _post(session: Session, house: House, nudge: Nudge, person: Person, now: dat
 
 
 def post(session: Session, house: House, marker: str, kind: str, person: Person, now: datetime, *, nudge: str = "",
-         card: Card | None = None) -> bool:  # fmt: skip
+         card: Card | None = None, where: tuple[str, str] | None = None) -> bool:  # fmt: skip
     """An intent to send, in the caller's transaction; False when this marker was used before.
 
-    card   what to send; None for a nudge's card, which is drawn when it goes out
+    card    what to send; None for a nudge's card, which is drawn when it goes out
+    where   (platform, address) of a channel, instead of where the person is reached
     """
-    where = house.address(person)
+    where = where or house.address(person)
     platform, address = where or ("", "")
     return insert_new(
         session, Delivery, marker=marker, kind=kind, nudge=nudge, person=person.id, platform=platform, address=address,
         card=card.as_json() if card else {}, state="pending" if where else "dead", attempts=0, not_before=now, created_at=now,
-        ended_at=None if where else now, channel="", message="", reason="" if where else "no chat address", redraw=False,
+        ended_at=None if where else now, channel="", message="", reason="" if where else "no chat address", repeated=False,
+        bundle="", redraw=False,
     )  # fmt: skip
 
 
@@ -290,6 +292,17 @@ def sent(session: Session, house: House, delivery: Delivery, receipt: Receipt, n
         _move(session, nudge, ("open",), "sent", next_at=_escalation_at(house, nudge, now))
     else:
         _redraw(session, nudge)  # answered while it was on its way: the card that arrived is out of date already
+
+
+def perhaps(session: Session, house: House, delivery: Delivery, now: datetime) -> None:
+    """Nobody will ever know whether it arrived. It is not sent again; silence moves the nudge on as if it had."""
+    _end(session, delivery, "unknown", now, reason="nobody knows whether it arrived")
+    nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
+    if nudge is None or delivery.kind == "exception":
+        return
+    _record(session, nudge, "send unknown", now, detail={"to": delivery.person})
+    if nudge.state == "open" and delivery.marker == f"{nudge.id}:{nudge.sends}":
+        _move(session, nudge, ("open",), "sent", next_at=_escalation_at(house, nudge, now))
 
 
 def undelivered(session: Session, house: House, delivery: Delivery, reason: str, now: datetime) -> None:
@@ -620,6 +633,35 @@ def exception_card(session: Session, house: House, ask: ExceptionAsked, now: dat
     if who is None:
         return cards.reply(cards.say("The person who asked for this exception has left the practice file."))
     return cards.exception(shown, ask.id, ask.reason, who, ask.asked_at, has_note=bool(ask.note), decision=decided)
+
+
+def claim_card(house: House, claim: AccountClaim) -> Card:
+    """A claim of an account as its decider should see it now."""
+    whose = house.person(claim.person)
+    if whose is None:
+        return cards.reply(cards.say("The person this was about has left the practice file."))
+    by, ended = house.person(claim.decided_by), cards.NOTHING
+    if claim.state in ("confirmed", "refused") and by and claim.decided_at:
+        at = cards.When(claim.decided_at, people.home_site(house.practice, whose).zone)
+        ended = cards.say("{who} said that it is, {at}.", who=by, at=at)
+        if claim.state == "refused":
+            ended = cards.say("{who} said that it is not, {at}.", who=by, at=at)
+    elif claim.state != "waiting":
+        ended = cards.say("No longer asked: this account says something else now.")
+    return cards.account_claim(claim.id, claim.platform, claim.account, whose, ended)
+
+
+def ask_about_claim(session: Session, house: House, claim: AccountClaim, now: datetime) -> None:
+    """Put a claim before whoever is in charge; nobody is asked about themselves."""
+    whose = house.practice.people[claim.person]
+    site = people.home_site(house.practice, whose).id
+    at, duty = people.manager_on_duty(house.practice, site, now, now + timedelta(days=1))
+    person = duty.person
+    if person.id == whose.id:
+        person, at = _another_in_charge(house, site, person, now)
+    marker = f"claim:{claim.id}:1"
+    if post(session, house, marker, "claim", person, now, card=claim_card(house, claim)) and at > now:
+        session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
 
 
 def _review_card(session: Session, house: House, review: Nudge) -> Card:

@@ -129,6 +129,7 @@ class Person:
     posts    the roles they hold
     shifts   site id -> when they act for it; every site where they hold a role, manage, or have hours of their own
     cover    who acts for them when they are away, in order
+    email    as the chat platform knows them, in small letters; how their account there is found
     """
 
     id: str
@@ -139,6 +140,7 @@ class Person:
     starts: date | None = None
     ends: date | None = None
     shifts: Mapping[str, tuple[Shift, ...]] = field(default_factory=dict, compare=False)
+    email: str = field(default="", repr=False)
 
     @cached_property
     def own_hours(self) -> tuple[Shift, ...]:
@@ -159,7 +161,8 @@ class Practice:
 
     managers     site id -> person id
     sterilizers  site id -> the sterilizers that each owe a spore test every ISO week
-    chat         platform -> address -> person id
+    chat         platform -> account -> person id
+    channels     platform -> site id -> the channel that gets its morning stand-up
     warnings     what is allowed and probably not meant
     """
 
@@ -170,6 +173,7 @@ class Practice:
     managers: Mapping[str, str]
     sterilizers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     chat: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    channels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     sha256: str = ""
     file: str = ""
     warnings: tuple[Finding, ...] = ()
@@ -210,7 +214,7 @@ def load_practice(path: Path, roles: Mapping[str, Role]) -> Practice:
     raises PracticeError   with every mistake of the file, each at its line
     """
     data, notes, sha256 = _read(path)
-    notes.only(data, (), ("organisation", "sites", "people", "chat"))
+    notes.only(data, (), ("organisation", "sites", "people", "chat", "channels"))
     organisation = notes.table(data, (), "organisation", needed=True)
     notes.only(organisation, ("organisation",), ("name",))
     name = notes.text(organisation, ("organisation",), "name", needed=True)
@@ -221,9 +225,13 @@ def load_practice(path: Path, roles: Mapping[str, Role]) -> Practice:
     sterilizers = {id: _sterilizers(id, table, notes) for id, table in site_tables.items()}
     people = {id: _person(id, table, sites, managers, roles, people_tables, notes) for id, table in people_tables.items()}
     chat = _chat(notes.table(data, (), "chat"), people_tables, notes)
+    channels = _channels(notes.table(data, (), "channels"), site_tables, notes)
+    for id, person in people.items():
+        if person.email and any(other.email == person.email for other in people.values() if other is not person):
+            notes.wrong(("people", id, "email"), f"{person.email} belongs to more than one person: an account is one person's.")
     for circle in _closed_circles(people):
         notes.wrong(("people", circle[0], "cover"), _circle_sentence(circle, people))
-    practice = Practice(name, sites, people, roles, managers, sterilizers, chat, sha256, str(path), (), notes.lines)
+    practice = Practice(name, sites, people, roles, managers, sterilizers, chat, channels, sha256, str(path), (), notes.lines)
     if not notes.errors:
         _warn(practice, people_tables, notes)
     if notes.errors:
@@ -297,8 +305,11 @@ def _person(
     notes: _Notes,
 ) -> Person:
     where = ("people", id)
-    notes.only(table, where, ("name", "roles", "shifts", "cover", "leave", "starts", "ends"))
+    notes.only(table, where, ("name", "email", "roles", "shifts", "cover", "leave", "starts", "ends"))
     name = notes.text(table, where, "name", needed=True)
+    email = notes.text(table, where, "email").strip().lower()
+    if email and not re.fullmatch(r"[^@\s]+@[^@\s]+\.[^@\s]+", email):
+        notes.wrong((*where, "email"), f"{id}'s email is no e-mail address.")
     starts, ends = notes.date(table, where, "starts"), notes.date(table, where, "ends")
     if starts and ends and ends < starts:
         notes.wrong((*where, "ends"), f"{id} ends before they start.")
@@ -319,9 +330,9 @@ def _person(
     for n, other in enumerate(cover):
         if other not in everybody:
             notes.wrong((*where, "cover", n), _unknown("person", other, everybody))
-    person = Person(id, name, posts, cover, leave, starts, ends)
+    person = Person(id, name, posts, cover, leave, starts, ends, email=email)
     managed = {site for site, manager in managers.items() if manager == id}
-    return Person(id, name, posts, cover, leave, starts, ends, _shifts(person, weeks, managed, sites))
+    return replace(person, shifts=_shifts(person, weeks, managed, sites))
 
 
 def _shifts(
@@ -473,6 +484,17 @@ def _chat(table: dict[str, Any], everybody: Mapping[str, Any], notes: _Notes) ->
         where = ("chat", platform)
         chat[platform] = {address: notes.one_of(addresses, where, address, "person", everybody) for address in addresses}
     return chat
+
+
+def _channels(table: dict[str, Any], sites: Mapping[str, Any], notes: _Notes) -> dict[str, dict[str, str]]:
+    channels: dict[str, dict[str, str]] = {}
+    for platform in table:
+        where = ("channels", platform)
+        named = notes.table(table, ("channels",), platform)
+        channels[platform] = {site: notes.text(named, where, site, needed=True) for site in named}
+        for site in named.keys() - sites.keys():
+            notes.wrong((*where, site), _unknown("site", site, sites))
+    return channels
 
 
 # --- what only the whole shows ---------------------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +322,7 @@ class Incoming(SQLModel, table=True):
     platform: str
     act: str
     account: str
+    thread: str = Field(default="", index=True)
     heard: dict[str, Any] = Field(sa_type=JSON)
     state: str = "pending"
     """pending, working, done, failed"""
@@ -484,15 +486,20 @@ class LedgerBody(SQLModel, table=True):
 # --- engine ------------------------------------------------------------------------------------------------------------
 
 
-def open_engine(url: str) -> Engine:
-    """The engine for `url`, with SQLite's pragmas and guard set on every connection. Creates no table: `migrate` does."""
+def open_engine(url: str, patience_s: float = 30.0) -> Engine:
+    """The engine for `url`, with SQLite's pragmas and guard set on every connection. Creates no table: `migrate` does.
+
+    patience_s   how long a statement waits for another writer before it fails
+    """
+    milliseconds = int(patience_s * 1000)
     if not url.startswith("sqlite"):
-        return create_engine(url, pool_pre_ping=True)
+        waits = {} if patience_s >= 30 else {"connect_timeout": 2, "options": f"-c lock_timeout={milliseconds}"}
+        return create_engine(url, pool_pre_ping=True, connect_args=waits)
     file = make_url(url).database
     if file and file != ":memory:":
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": 30.0, "check_same_thread": False})
-    event.listen(engine, "connect", _sqlite_connected)
+    engine = create_engine(url, connect_args={"timeout": patience_s, "check_same_thread": False})
+    event.listen(engine, "connect", partial(_sqlite_connected, milliseconds))
     event.listen(engine, "begin", _sqlite_begin)
     return engine
 
@@ -537,11 +544,11 @@ def schema_change(engine: Engine) -> Iterator[Connection]:
                 raw.set_authorizer(_guard)
 
 
-def _sqlite_connected(connection: Any, _record: Any) -> None:
+def _sqlite_connected(patience_ms: int, connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # we say BEGIN ourselves
     cursor = connection.cursor()
     for pragma in (
-        "busy_timeout=30000",
+        f"busy_timeout={patience_ms}",
         "journal_mode=WAL",
         "synchronous=FULL",
         "foreign_keys=ON",

@@ -8,23 +8,38 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 
-from sqlalchemy import Engine, select, update
+from sqlalchemy import Engine, case, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
-from bot import cards, digest, evidence, items, nudges, people
+from bot import accounts, cards, digest, evidence, items, nudges, people
 from bot.cards import Token
 from bot.chat import AmbiguousSend, Card, Platform, Receipt, SendError, card_from_json
 from bot.evidence import Event
 from bot.hours import NeverOpen, Site, digest_day
 from bot.items import FeedConfig
+from bot.metrics import Outcome
 from bot.nudges import NUDGES, House
 from bot.practice import MANAGER
-from bot.records import Delivery, ExceptionAsked, Feed, Item, Mark, Nudge, Slot, alone, insert_new, read, write
+from bot.records import (
+    AccountClaim,
+    Delivery,
+    ExceptionAsked,
+    Feed,
+    Item,
+    Mark,
+    Nudge,
+    Slot,
+    alone,
+    insert_new,
+    new_ref,
+    read,
+    write,
+)
 from bot.rules import Loaded
 from connectors import Batch, Connector, ConnectorError
 
@@ -39,6 +54,15 @@ TRIES = 5
 """How often a delivery may vanish without a trace before it counts as undelivered."""
 GIVE_UP_AFTER = timedelta(hours=6)
 """A delivery whose fate stays unknown for so long is listed as undelivered."""
+BLIND_AFTER = timedelta(minutes=20)
+"""How long we try to learn what became of a delivery before it is sent once more, marked, or taken as it is."""
+BUNDLE_FROM = 4
+"""So many nudges due for one person at once go out as one message."""
+LATE = timedelta(minutes=10)
+"""A nudge that waits so long (the platform was away) goes out together with whatever else waits for that person."""
+_PAUSES_S = (15.0, 30.0, 60.0, 120.0, 300.0)
+_URGENT = ("escalation", "exception")
+_ORDINARY = ("nudge", "bundle", "review", "claim")
 _CHUNK = 200
 _TOGETHER = 50
 """How many nudges move in one transaction: few enough that a press never waits long."""
@@ -59,11 +83,21 @@ class Swept:
     undelivered: int = 0
     redrawn: int = 0
     stale: list[str] = field(default_factory=list)
+    later_s: float | None = None
+    """Seconds until the first of those deliveries may go that a rate limit holds back; None where none does."""
 
     @property
     def quiet(self) -> bool:
         """Whether nothing happened."""
         return not (self.pulled or self.found or self.closed or self.advanced or self.sent or self.redrawn)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """A platform is left alone until then, after so many failures in a row."""
+
+    until: datetime
+    failures: int
 
 
 @dataclass(frozen=True)
@@ -77,12 +111,18 @@ class Round:
     platforms: Mapping[str, Platform]
     unjudged: frozenset[tuple[str, str]] = frozenset()
     """(site, kind) on which nothing may be judged; worked out once for all that `deliver` sends."""
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    """Platforms that are away: they are left alone until then, and what is due waits together."""
+    bundle_from: int = BUNDLE_FROM
+    count: Callable[[str, Outcome], None] = lambda *_: None
+    """Told (platform, outcome) of every attempt to send."""
 
 
-def tick(r: Round, now: datetime, only: Collection[str] | None = None) -> Swept:
+def tick(r: Round, now: datetime, only: Collection[str] | None = None, *, then_deliver: bool = True) -> Swept:
     """One round at `now`: everything that is due is done, or is left as a row for the next one.
 
-    only   the feeds to pull, by id, where the caller knows that the others have nothing new
+    only           the feeds to pull, by id, where the caller knows that the others have nothing new
+    then_deliver   False where somebody else sends what is due
     """
     done = Swept()
     pull(r, now, done, only)
@@ -92,7 +132,8 @@ def tick(r: Round, now: datetime, only: Collection[str] | None = None) -> Swept:
     judge(r, now, done)
     advance(r, now, done)
     announce(r, now, done)
-    deliver(r, now, done)
+    if then_deliver:
+        deliver(r, now, done)
     with write(r.engine) as session:
         session.merge(Mark(name="last sweep", value=now.isoformat(), at=now))
     return done
@@ -376,37 +417,128 @@ def _announce(r: Round, site: Site, day: date, now: datetime) -> None:
         card = digest.card(session, r.house, r.feeds, [site.id], now)
         at, duty = people.manager_on_duty(r.house.practice, site.id, now, now + timedelta(hours=12))
         marker = f"digest:{site.id}:{day.isoformat()}"
-        nudges.post(session, r.house, marker, "digest", duty.person, now, card=card)
-        if at > now:
+        channel = _channel(r, site.id)
+        nudges.post(session, r.house, marker, "digest", duty.person, now, card=card, where=channel)
+        if at > now and channel is None:
             session.execute(update(Delivery).where(col(Delivery.marker) == marker).values(not_before=at))
         head = evidence.head(session)
         detail = {"site": site.id, "to": duty.person.id, "head": head.hash if head else ""}
         evidence.append(session, Event(what="digest posted", at=now, subject=marker, role=MANAGER, detail=detail))
 
 
+def _channel(r: Round, site: str) -> tuple[str, str] | None:
+    """The channel that gets this site's stand-up, where the practice file names one on a platform that is here."""
+    named = ((platform, channels[site]) for platform, channels in r.house.practice.channels.items() if site in channels)
+    return next((where for where in named if where[0] in r.platforms), None)
+
+
 # --- deliver ---------------------------------------------------------------------------------------------------------------
 
 
 def deliver(r: Round, now: datetime, done: Swept | None = None) -> Swept:
-    """Send what is due, look after what became uncertain, and edit the cards that are out of date."""
+    """Send what is due, look after what became uncertain, and edit the cards that are out of date.
+
+    One lane for each address: what its rate limit holds back stays where it is, and `Swept.later_s` says until when.
+    """
     done = done or Swept()
     _doubt_expired_leases(r, now)
-    with read(r.engine) as session:
-        query = select(Delivery).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
-        query = query.where(col(Delivery.state).in_(("pending", "ambiguous"))).order_by(col(Delivery.not_before))
-        waiting = [(d.marker, d.state) for d in session.scalars(query.limit(1000))]
-        r = replace(r, unjudged=frozenset(items.unjudged(session, r.feeds, now))) if waiting else r
-    for marker, state in waiting:
+    waiting = _waiting(r, now)
+    if any(_is_nudge(w.kind) for w in waiting) and _bundle(r, waiting, now):
+        waiting = _waiting(r, now)
+    if waiting:
+        with read(r.engine) as session:
+            r = replace(r, unjudged=frozenset(items.unjudged(session, r.feeds, now)))
+    for each in waiting:
+        if _is_away(r, each.platform, now) or _is_busy(r, each, done):
+            continue
         try:
-            (_reconcile if state == "ambiguous" else _send)(r, marker, now, done)
+            (_reconcile if each.state == "ambiguous" else _send)(r, each.marker, now, done)
         except SQLAlchemyError:
             raise
         except Exception:  # one delivery that cannot be handled must not hold up all others
-            log.exception("delivery %s could not be handled and is tried again in an hour", marker)
+            log.exception("delivery %s could not be handled and is tried again in an hour", each.marker)
             with write(r.engine) as session:
-                _set(session, marker, not_before=now + timedelta(hours=1))
+                _set(session, each.marker, not_before=now + timedelta(hours=1))
     _redraw(r, now, done)
     return done
+
+
+@dataclass(frozen=True)
+class _Waiting:
+    marker: str
+    state: str
+    kind: str
+    platform: str
+    address: str
+    person: str
+    since: datetime
+
+
+def _waiting(r: Round, now: datetime) -> list[_Waiting]:
+    """What is due, the most urgent first, then the oldest; the stand-up after what somebody must act on."""
+    rank = case((col(Delivery.kind).in_(_URGENT), 0), (col(Delivery.kind).in_(_ORDINARY), 1), else_=2)
+    query = select(Delivery).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
+    query = query.where(col(Delivery.state).in_(("pending", "ambiguous")))
+    with read(r.engine) as session:
+        rows = session.scalars(query.order_by(rank, col(Delivery.created_at), col(Delivery.marker)).limit(1000))
+        return [_Waiting(d.marker, d.state, d.kind, d.platform, d.address, d.person, d.created_at) for d in rows]
+
+
+def _is_nudge(kind: str) -> bool:
+    return kind in ("nudge", "escalation")
+
+
+def _is_away(r: Round, platform: str, now: datetime) -> bool:
+    pause = r.pauses.get(platform)
+    return pause is not None and now < pause.until
+
+
+def _is_busy(r: Round, each: _Waiting, done: Swept) -> bool:
+    platform = r.platforms.get(each.platform)
+    wait = platform.busy_s(each.address) if platform is not None and each.state == "pending" else 0.0
+    if wait > 0:
+        done.later_s = wait if done.later_s is None else min(done.later_s, wait)
+    return wait > 0
+
+
+def _failing(r: Round, platform: str, now: datetime, patience: int) -> None:
+    """One more failure that says something about the whole platform: from `patience` in a row on it is left alone a while."""
+    failures = (r.pauses[platform].failures if platform in r.pauses else 0) + 1
+    rest = failures - patience
+    wait = _PAUSES_S[min(rest, len(_PAUSES_S) - 1)] if rest >= 0 else 0.0
+    r.pauses[platform] = Pause(now + timedelta(seconds=wait), failures)
+    if wait:
+        log.warning("%s does not take messages; trying again in %d s", platform, wait)
+
+
+def _bundle(r: Round, waiting: Sequence[_Waiting], now: datetime) -> bool:
+    """Put many nudges for one person under one message; whether any were. Nothing is dropped: each stays a row of its own."""
+    by_person: dict[tuple[str, str, str], list[_Waiting]] = {}
+    for each in waiting:
+        if _is_nudge(each.kind) and each.state == "pending":
+            by_person.setdefault((each.platform, each.address, each.person), []).append(each)
+    groups = []
+    for key, group in by_person.items():
+        is_late = len(group) > 1 and min(each.since for each in group) < now - LATE
+        if len(group) >= r.bundle_from or is_late:
+            groups.append((key, group))
+    for (platform, address, person), group in groups:
+        with write(r.engine) as session:
+            alone(session, NUDGES)
+            marker = f"bundle:{new_ref()}"
+            mine = col(Delivery.marker).in_([each.marker for each in group]) & (col(Delivery.state) == "pending")
+            session.execute(update(Delivery).where(mine).values(state="bundled", bundle=marker))
+            insert_new(
+                session, Delivery, marker=marker, kind="bundle", nudge="", person=person, platform=platform, address=address,
+                card={}, state="pending", attempts=0, not_before=now, created_at=min(each.since for each in group), channel="",
+                message="", reason="", repeated=False, bundle="", redraw=False,
+            )  # fmt: skip
+    return bool(groups)
+
+
+def _members(session: Session, marker: str) -> list[Delivery]:
+    query = select(Delivery).where(col(Delivery.bundle) == marker).order_by(col(Delivery.created_at), col(Delivery.marker))
+    return list(session.scalars(query))
 
 
 def _doubt_expired_leases(r: Round, now: datetime) -> None:
@@ -416,11 +548,10 @@ def _doubt_expired_leases(r: Round, now: datetime) -> None:
         if session.scalar(query.limit(1)) is None:
             return
     with write(r.engine) as session:
-        session.execute(
-            update(Delivery)
-            .where(col(Delivery.state) == "sending", col(Delivery.lease_until) <= now)
-            .values(state="ambiguous", lease_until=None)
-        )
+        expired = (col(Delivery.state) == "sending", col(Delivery.lease_until) <= now)
+        for delivery in session.scalars(select(Delivery).where(*expired)).all():
+            _told_of_send(session, delivery, "send uncertain", now)
+        session.execute(update(Delivery).where(*expired).values(state="ambiguous", lease_until=None))
 
 
 @dataclass(frozen=True)
@@ -449,13 +580,19 @@ def _send(r: Round, marker: str, now: datetime, done: Swept) -> None:
     try:
         receipt = r.platforms[lease.platform].send(lease.address, lease.card, marker)
     except SendError as refused:
-        _refused(r, marker, lease.attempt, refused, now, done)
+        r.count(lease.platform, "refused")
+        _refused(r, marker, lease, refused, now, done)
     except AmbiguousSend:
+        r.count(lease.platform, "ambiguous")
+        _failing(r, lease.platform, now, patience=3)
         _doubt(r, marker, lease.attempt, now)
     except Exception:  # whatever it was, the platform may have taken the card before it
         log.exception("delivery %s ended in a fault of ours", marker)
+        r.count(lease.platform, "ambiguous")
         _doubt(r, marker, lease.attempt, now)
     else:
+        r.count(lease.platform, "sent")
+        r.pauses.pop(lease.platform, None)
         _arrived(r, marker, receipt, now, done)
 
 
@@ -464,6 +601,14 @@ def _doubt(r: Round, marker: str, attempt: int, now: datetime) -> None:
         delivery = session.get_one(Delivery, marker)
         if delivery.state == "sending" and delivery.attempts == attempt:
             _set(session, marker, state="ambiguous", lease_until=None, not_before=now)
+            _told_of_send(session, delivery, "send uncertain", now)
+
+
+def _told_of_send(session: Session, delivery: Delivery, what: str, now: datetime) -> None:
+    """A row of evidence on what is known of a send, so that a message that came twice, or never, can be explained."""
+    detail: evidence.Detail = {"to": delivery.person, "attempt": delivery.attempts, "marker": delivery.marker}
+    subject = delivery.nudge or delivery.marker
+    evidence.append(session, Event(what=what, at=now, subject=subject, detail=detail))
 
 
 def _give_up(r: Round, marker: str, reason: str, now: datetime, done: Swept) -> None:
@@ -471,8 +616,29 @@ def _give_up(r: Round, marker: str, reason: str, now: datetime, done: Swept) -> 
         alone(session, NUDGES)
         delivery = session.get_one(Delivery, marker)
         if delivery.ended_at is None:
-            nudges.undelivered(session, r.house, delivery, reason, now)
+            _lost(session, r, delivery, reason, now)
             done.undelivered += 1
+
+
+def _lost(session: Session, r: Round, delivery: Delivery, reason: str, now: datetime) -> None:
+    """A delivery cannot arrive: each nudge in it goes up its ladder, a channel's stand-up goes to whoever is in charge."""
+    r.count(delivery.platform, "gone")
+    for why in ("blocked", "uninstalled", "deactivated"):
+        if why in reason:
+            accounts.gone(session, delivery.platform, delivery.address, why, now)
+    for each in _members(session, delivery.marker) if delivery.kind == "bundle" else ():
+        if each.ended_at is None:
+            nudges.undelivered(session, r.house, each, reason, now)
+    nudges.undelivered(session, r.house, delivery, reason, now)
+    person = r.house.person(delivery.person)
+    if delivery.kind == "digest" and person and _is_channel(r, delivery):
+        card = card_from_json(delivery.card, "digest")
+        if nudges.post(session, r.house, f"{delivery.marker}:own", "digest", person, now, card=card):
+            log.warning("the stand-up channel of %s is gone; it goes to whoever is in charge instead", delivery.platform)
+
+
+def _is_channel(r: Round, delivery: Delivery) -> bool:
+    return delivery.address in r.house.practice.channels.get(delivery.platform, {}).values()
 
 
 def _lease(session: Session, r: Round, marker: str, now: datetime) -> _Lease | None:
@@ -484,14 +650,16 @@ def _lease(session: Session, r: Round, marker: str, now: datetime) -> _Lease | N
     if person is None or delivery.platform not in r.platforms:
         nudges.undelivered(session, r.house, delivery, "no such person" if person is None else "no such chat platform", now)
         return None
-    reachable = people.reachable_at(r.house.practice, person, now)
+    reachable = now if _is_channel(r, delivery) else people.reachable_at(r.house.practice, person, now)
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if reachable is None or reachable > now:
-        _not_now(session, delivery, nudge, reachable, now)
+        _not_now(session, r, delivery, nudge, reachable, now)
         return None
     card = _drawn(session, r, delivery, nudge, now)
     if card is None:
         return None
+    if delivery.repeated:
+        card = cards.repeat(card)
     taken = session.execute(
         update(Delivery)
         .where(col(Delivery.marker) == marker, col(Delivery.state) == "pending")
@@ -510,9 +678,17 @@ def _lease(session: Session, r: Round, marker: str, now: datetime) -> _Lease | N
     return _Lease(delivery.platform, delivery.address, card, delivery.attempts)
 
 
-def _not_now(session: Session, delivery: Delivery, nudge: Nudge | None, reachable: datetime | None, now: datetime) -> None:
+def _not_now(
+    session: Session, r: Round, delivery: Delivery, nudge: Nudge | None, reachable: datetime | None, now: datetime
+) -> None:
     """The person is not in any more: a nudge finds its next person, anything else waits for them."""
-    if nudge is not None and delivery.kind in ("nudge", "escalation", "review"):
+    if delivery.kind == "bundle":
+        for each in _members(session, delivery.marker):
+            inside = session.get(Nudge, each.nudge)
+            if each.ended_at is None and inside is not None:
+                _not_now(session, r, each, inside, reachable, now)
+        nudges.dropped(session, delivery, "the person had gone home", now)
+    elif nudge is not None and delivery.kind in ("nudge", "escalation", "review"):
         nudges.dropped(session, delivery, "the person had gone home", now)
         nudges.give_again(session, nudge, now)
     else:
@@ -527,6 +703,14 @@ def _drawn(session: Session, r: Round, delivery: Delivery, nudge: Nudge | None, 
             nudges.dropped(session, delivery, "decided meanwhile", now)
             return None
         return nudges.exception_card(session, r.house, ask, now)
+    if delivery.kind == "bundle":
+        return _bundle_drawn(session, r, delivery, now)
+    if delivery.kind == "claim":
+        claim = session.get(AccountClaim, delivery.marker.split(":")[1])
+        if claim is None or claim.state != "waiting":
+            nudges.dropped(session, delivery, "decided meanwhile", now)
+            return None
+        return nudges.claim_card(r.house, claim)
     if nudge is None:
         return card_from_json(delivery.card, delivery.kind)  # type: ignore[arg-type]
     if nudge.closed_at or nudge.state not in ("open", "sent"):
@@ -538,6 +722,27 @@ def _drawn(session: Session, r: Round, delivery: Delivery, nudge: Nudge | None, 
     if not nudge.rule.startswith(nudges.REVIEW) and not _still_stalled(session, r, delivery, nudge, now):
         return None
     return nudges.card(session, r.house, nudge, now)
+
+
+def _bundle_drawn(session: Session, r: Round, delivery: Delivery, now: datetime) -> Card | None:
+    """The message about many nudges, each judged once more; None where none of them still stands."""
+    standing = []
+    for each in _members(session, delivery.marker):
+        nudge = session.get(Nudge, each.nudge)
+        if each.ended_at is not None or nudge is None:
+            continue
+        if _drawn(session, r, each, nudge, now) is not None:
+            standing.append(nudge)
+        else:
+            session.refresh(each)
+            if each.ended_at is None:  # its feed has gone quiet: it waits alone
+                _set(session, each.marker, state="pending", bundle="")
+    if not standing:
+        nudges.dropped(session, delivery, "nothing of it still stands", now)
+        return None
+    if len(standing) == 1:
+        return nudges.card(session, r.house, standing[0], now)
+    return cards.bundle([nudges.view(session, r.house, nudge, now) for nudge in standing])
 
 
 def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge, now: datetime) -> bool:
@@ -564,47 +769,82 @@ def _arrived(r: Round, marker: str, receipt: Receipt, now: datetime, done: Swept
         alone(session, NUDGES)
         delivery = session.get_one(Delivery, marker)
         if delivery.ended_at is None:
+            if delivery.state == "ambiguous":
+                _told_of_send(session, delivery, "send found", now)
             nudges.sent(session, r.house, delivery, receipt, now)
+            for each in _members(session, marker) if delivery.kind == "bundle" else ():
+                if each.ended_at is None:
+                    nudges.sent(session, r.house, each, receipt, now)
             done.sent += 1
 
 
-def _refused(r: Round, marker: str, attempt: int, refused: SendError, now: datetime, done: Swept) -> None:
-    """The platform said no: for good, or not now."""
+def _refused(r: Round, marker: str, lease: _Lease, refused: SendError, now: datetime, done: Swept) -> None:
+    """The platform said no: for good, or not now, or to everybody."""
+    if refused.everywhere:
+        _failing(r, lease.platform, now, patience=1)
     with write(r.engine) as session:
         alone(session, NUDGES)
         delivery = session.get_one(Delivery, marker)
-        if delivery.state != "sending" or delivery.attempts != attempt:
+        if delivery.state != "sending" or delivery.attempts != lease.attempt:
             return  # it took longer than the lease, and somebody else is looking after it
-        if refused.permanent or now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
-            nudges.undelivered(session, r.house, delivery, refused.reason, now)
+        if refused.everywhere:  # no fault of this one: it waits with all the others
+            _set(session, marker, state="pending", lease_until=None, attempts=delivery.attempts - 1, first_tried_at=None)
+        elif refused.permanent or now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
+            _lost(session, r, delivery, refused.reason, now)
             done.undelivered += 1
-            return
-        wait = timedelta(seconds=refused.retry_after_s or min(30 * 2 ** min(delivery.attempts, 7), 1800))
-        _set(session, marker, state="pending", lease_until=None, not_before=now + wait)
+        else:
+            wait = timedelta(seconds=refused.retry_after_s or min(30 * 2 ** min(delivery.attempts, 7), 1800))
+            _set(session, marker, state="pending", lease_until=None, not_before=now + wait)
 
 
 def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
     """Look whether an uncertain delivery arrived, before anything is sent again."""
     with read(r.engine) as session:
         delivery = session.get_one(Delivery, marker)
+    since = delivery.first_tried_at or delivery.created_at
     try:
-        receipt = r.platforms[delivery.platform].find(delivery.address, marker, delivery.first_tried_at or delivery.created_at)
-    except (AmbiguousSend, SendError, KeyError):
-        if now - (delivery.first_tried_at or now) > GIVE_UP_AFTER:
-            _give_up(r, marker, "nobody knows whether it arrived", now, done)
-        else:
-            with write(r.engine) as session:
-                _set(session, marker, not_before=now + timedelta(minutes=2))
-        return
-    if receipt is not None:
-        _arrived(r, marker, receipt, now, done)
-    elif delivery.attempts >= TRIES:
-        _give_up(r, marker, "it vanished each time it was sent", now, done)
+        platform = r.platforms[delivery.platform]
+        receipt = platform.find(delivery.address, marker, since)
+    except KeyError:
+        _give_up(r, marker, "no such chat platform", now, done)
+    except (AmbiguousSend, SendError):
+        _cannot_tell(r, delivery, platform, now, done)
+    else:
+        if receipt is not None:
+            _arrived(r, marker, receipt, now, done)
+        elif delivery.attempts >= TRIES:
+            _give_up(r, marker, "it vanished each time it was sent", now, done)
+        elif _again(r, marker, now):
+            _send(r, marker, now, done)
+
+
+def _again(r: Round, marker: str, now: datetime, what: str = "send absent", **values: object) -> bool:
+    """Make an uncertain delivery pending once more; False where somebody else was here first."""
+    with write(r.engine) as session:
+        again = update(Delivery).where(col(Delivery.marker) == marker, col(Delivery.state) == "ambiguous")
+        changed = session.execute(again.values(state="pending", not_before=now, **values))
+        if getattr(changed, "rowcount", 0) != 1:
+            return False
+        _told_of_send(session, session.get_one(Delivery, marker), what, now)
+    return True
+
+
+def _cannot_tell(r: Round, delivery: Delivery, platform: Platform, now: datetime, done: Swept) -> None:
+    """Nobody can say whether it arrived: wait, then send it once more and say so, or take it as it is."""
+    waited = now - (delivery.first_tried_at or now)
+    if platform.may_repeat and not delivery.repeated and waited >= BLIND_AFTER:
+        if _again(r, delivery.marker, now, "send repeated", repeated=True):
+            _send(r, delivery.marker, now, done)
+    elif waited >= BLIND_AFTER and (not platform.may_repeat or waited > GIVE_UP_AFTER):
+        with write(r.engine) as session:
+            alone(session, NUDGES)
+            row = session.get_one(Delivery, delivery.marker)
+            for each in (*(_members(session, row.marker) if row.kind == "bundle" else ()), row):
+                if each.ended_at is None:
+                    nudges.perhaps(session, r.house, each, now)
     else:
         with write(r.engine) as session:
-            again = update(Delivery).where(col(Delivery.marker) == marker, col(Delivery.state) == "ambiguous")
-            session.execute(again.values(state="pending", not_before=now))
-        _send(r, marker, now, done)
+            _set(session, delivery.marker, not_before=now + timedelta(minutes=2))
 
 
 def _redraw(r: Round, now: datetime, done: Swept) -> None:
@@ -625,7 +865,20 @@ def _redraw_one(r: Round, marker: str, now: datetime, done: Swept) -> None:
     with read(r.engine) as session:
         delivery = session.get_one(Delivery, marker)
         card = _current(session, r.house, delivery, now)
+    if delivery.bundle:
+        with write(r.engine) as session:
+            _set(session, marker, redraw=False)
+            _set(session, delivery.bundle, redraw=True)
+        if not _is_away(r, delivery.platform, now):
+            _redraw_one(r, delivery.bundle, now, done)
+        return
+    if _is_away(r, delivery.platform, now):
+        return
     if card is not None and delivery.platform in r.platforms:
+        wait = r.platforms[delivery.platform].busy_s(delivery.channel)
+        if wait > 0:
+            done.later_s = wait if done.later_s is None else min(done.later_s, wait)
+            return
         try:
             r.platforms[delivery.platform].update(Receipt(delivery.channel, delivery.message), card)
             done.redrawn += 1
@@ -633,6 +886,8 @@ def _redraw_one(r: Round, marker: str, now: datetime, done: Swept) -> None:
             return
         except SendError as refused:
             log.warning("a sent card could not be edited: %s", refused.reason)
+            if refused.everywhere:
+                _failing(r, delivery.platform, now, patience=1)
             if not refused.permanent:
                 return
     with write(r.engine) as session:
@@ -641,6 +896,13 @@ def _redraw_one(r: Round, marker: str, now: datetime, done: Swept) -> None:
 
 
 def _current(session: Session, house: House, delivery: Delivery, now: datetime) -> Card | None:
+    if delivery.kind == "claim":
+        claim = session.get(AccountClaim, delivery.marker.split(":")[1])
+        return nudges.claim_card(house, claim) if claim else None
+    if delivery.kind == "bundle":
+        inside = [session.get(Nudge, each.nudge) for each in _members(session, delivery.marker) if each.state != "dropped"]
+        views = [nudges.view(session, house, n, now) for n in inside if n is not None and house.rule_of(n) is not None]
+        return cards.bundle(views) if len(views) != 1 else cards.nudge(views[0])
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if nudge is None or house.rule_of(nudge) is None:
         return None

@@ -265,6 +265,12 @@ class Library:
         nearest = () if off_topic else tuple(quotes[0] for quotes in sources)
         return Refusal(titles, len(titles), nearest[0].owner if nearest else "", nearest, off_topic)
 
+    def is_open_to_all(self, sops: Iterable[tuple[str, int]]) -> bool:
+        """Whether everybody at every site may read all of these versions: what a channel may be shown."""
+        with self._read() as session:
+            known = {(e.sop, e.version): e for e in tables.editions(session)}
+        return all((e := known.get(each)) is not None and "all" in e.roles and "all" in e.sites for each in sops)
+
     def find(self, question: str, asker: Principal, at: datetime, k: int = 10) -> tuple[Hit, ...]:
         """The passages in force at `at` that this person may read and that meet the question best, best first.
 

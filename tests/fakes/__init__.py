@@ -89,6 +89,7 @@ _LEADS_TO = {
     **dict.fromkeys(("nudge verified", "nudge overtaken", "nudge wrong", "nudge reviewed", "review ended"), "closed"),
 }
 _CHANGES_NOTHING = {"nudge planned", "press refused", "send dropped", "nudge undelivered", "nobody on duty", "nudge sent"}
+_CHANGES_NOTHING |= {"send uncertain", "send absent", "send found", "send repeated"}
 _TIMED = ("acknowledged", "said_done", "snoozed", "exception_asked", "excepted")
 
 
@@ -105,6 +106,8 @@ def replayed(events: list[evidence.Event]) -> str:
         elif event.what == "nudge sent":
             is_current = event.detail["send"] == send  # of an earlier send it only says that it arrived after all
             state = "sent" if state == "open" and is_current else state
+        elif event.what == "send unknown":
+            state = "sent" if state == "open" else state
         elif event.what == "exception refused":
             state = "open" if state == "exception_asked" else state
         elif event.what in _LEADS_TO:

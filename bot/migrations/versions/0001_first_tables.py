@@ -129,6 +129,7 @@ def upgrade() -> None:
         sa.Column("platform", sa.String(), nullable=False),
         sa.Column("act", sa.String(), nullable=False),
         sa.Column("account", sa.String(), nullable=False),
+        sa.Column("thread", sa.String(), nullable=False),
         sa.Column("heard", sa.JSON(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
@@ -147,6 +148,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_index(op.f("ix_incoming_thread"), "incoming", ["thread"], unique=False)
     op.create_table(
         "intake",
         sa.Column("feed", sa.String(), nullable=False),
