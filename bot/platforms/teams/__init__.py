@@ -163,7 +163,7 @@ class Teams:
             return 503, _error(503, self._front.sentence("not_kept"))
 
     def _pressed(self, heard: Heard) -> Answer:
-        """The card that takes the pressed one's place before whoever pressed; what is wrong with a note leaves their form open."""
+        """The card that takes the place of the pressed one before its presser. A note that will not do leaves the form open."""
         objection = self._front.objection(heard)
         if objection:
             return _message(objection)
