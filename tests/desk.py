@@ -62,6 +62,9 @@ SENTENCES: dict[NoticeCode, str] = {
     "too_long": "That is too long: one line may have {limit} characters.",
     "inbox_empty": "Nothing has reached you yet.",
     "no_record": "No record has that reference.",
+    "sign_in_first": "Say page to Holdfast, and open its link.",
+    "link_over": "That link is over: say page for a new one.",
+    "too_many_tries": "Too many tries: wait a minute.",
     "failed": "That did not work; the log says why.",
 }
 

@@ -27,6 +27,9 @@ NoticeCode = Literal[
     "too_long",  # limit: characters one line may have
     "inbox_empty",  # nothing has reached this person
     "no_record",  # no item has that reference
+    "sign_in_first",  # how to sign in to the page
+    "link_over",  # a one-time link that opens nothing any more, or never did
+    "too_many_tries",  # so many of them that none is looked up for a moment
     "failed",  # a fault of ours; it is in the log
 ]
 """Everything the page or the terminal may have to say by itself. The sentences are written in bot.cards."""
