@@ -787,6 +787,8 @@ NOTICES: dict[str, str] = {
     "claim_yours": "Somebody in charge decides this, and nobody decides about themselves.",
     "gone": "That button belongs to something that no longer exists.",
     "try_later": "Something went wrong on our side and I could not answer. It is in the log; please ask again.",
+    "link_over": "This link was used already, or is too old. Type “page” to Holdfast in your chat, and open the new one.",
+    "too_many_tries": "Too many links were tried just now. Wait a minute, then try yours again.",
     "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",
 }
 """What the page and the terminal may have to say by themselves."""
