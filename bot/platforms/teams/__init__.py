@@ -20,6 +20,8 @@ import hashlib
 import json
 import logging
 import secrets
+import threading
+from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -75,6 +77,10 @@ class Teams:
         self._connector = Connector(settings, self.cloud)
         self._seen_at = ""
         """The service URL of the last request, for a conversation whose own is not known."""
+        self._met = _Memory()
+        """Where each account was met last; whom nobody can name yet is asked for there."""
+        self._unsure = _Memory()
+        """The answers of which nobody knows whether they arrived."""
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self._receive, methods=["POST"])]
@@ -112,11 +118,14 @@ class Teams:
         except NoKeys as bad:
             log.warning("%s; nobody can be told from anybody, and Teams is told to try again", bad)
             return 503, {"error": "try again"}
-        heard = read(activity, datetime.now(UTC), self._form)
+        found = read(activity, datetime.now(UTC), self._form)
+        heard = found.heard if isinstance(found, Invoke) else found
+        if heard is not None:
+            self._met.put(heard.account, heard.details)
+        if isinstance(found, Invoke):
+            return self._answer(found)
         if heard is None:
             return 200, {}
-        if isinstance(heard, Invoke):
-            return self._answer(heard)
         try:
             self._front.hear(heard)
         except CannotKeep:
@@ -213,14 +222,21 @@ class Teams:
     def show(self, heard: Heard, reply: Reply, *, again: bool) -> Receipt | None:
         """Show an answer where it was asked for.
 
-        Nobody can look whether an earlier attempt got through. It is shown again all the same: a person is waiting for it, and
-        reading an answer twice does nothing.
+        Nobody can look whether an earlier attempt got through. One that Teams may have taken is not repeated; one that it
+        refused, or that died with its process, is.
         """
         card = reply.card
-        if card is None:
+        if card is None or (again and self._unsure.get(heard.key) is not None):
             return None
+        try:
+            return self._show(heard, reply, card)
+        except AmbiguousSend:
+            self._unsure.put(heard.key, {})
+            raise
+
+    def _show(self, heard: Heard, reply: Reply, card: Card) -> Receipt | None:
         if heard.act == "press" and reply.took and heard.place.message:
-            receipt = Receipt(heard.details["conversation"], heard.place.message)
+            receipt = Receipt(heard.place.channel, heard.place.message)
             self._replace(heard.details, receipt, card)
             return receipt
         if reply.private and heard.place.surface != "dm":
@@ -272,7 +288,7 @@ class Teams:
             messages += [self._post(reference, activity) for activity in more]
         except SendError as bad:
             raise AmbiguousSend(f"only the first part of it arrived: {bad}") from bad
-        return Receipt(reference["conversation"], " ".join(messages))
+        return Receipt(reference["conversation"].partition(";")[0], " ".join(messages))
 
     def _replace(self, reference: Mapping[str, str], receipt: Receipt, card: Card) -> None:
         """Edit every message of this card in place; parts it no longer has go, parts it newly has come. raises SendError"""
@@ -310,12 +326,13 @@ class Teams:
     # --- who and whether --------------------------------------------------------------------------------------------------
 
     def who(self, team: str, account: str) -> Known | None:
-        """By the conversation in which the account was met. The address is its sign-in name, which the tenant vouches for."""
-        reference = dict(self._front.reference(self.name, account))
+        """Asked for where the account was met. The address is its sign-in name, which the tenant vouches for."""
+        reference = dict(self._front.reference(self.name, account) or self._met.get(account) or {})
         if not reference.get("conversation"):
-            raise SendError("Teams tells who an account is only where it was met", permanent=False)
+            return None
         try:
-            member = self._connector.member(self._service_url(reference), reference["conversation"], account)
+            conversation = reference["conversation"].partition(";")[0]
+            member = self._connector.member(self._service_url(reference), conversation, account)
         except SendError as bad:
             if bad.permanent:
                 return None
@@ -350,6 +367,24 @@ class Teams:
                 f"The Bot Framework's keys cannot be fetched ({type(bad).__name__}): let this machine call {self.cloud.openid}."
             )
         return problems
+
+
+class _Memory:
+    """The last 5,000 things told of, in memory: what helps where it is known and is missed by nobody after a restart."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Mapping[str, str]] = OrderedDict()
+        self._guard = threading.Lock()
+
+    def put(self, key: str, told: Mapping[str, str]) -> None:
+        with self._guard:
+            self._kept[key] = told
+            self._kept.move_to_end(key)
+            while len(self._kept) > 5000:
+                self._kept.popitem(last=False)
+
+    def get(self, key: str) -> Mapping[str, str] | None:
+        return self._kept.get(key)
 
 
 # --- a request ---------------------------------------------------------------------------------------------------------------

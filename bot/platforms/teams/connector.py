@@ -44,11 +44,7 @@ _BLOCKED = ("MessageWritesBlocked", "BlockedByUser", "ConversationBlockedByUser"
 
 
 class NoToken(Exception):
-    """A token could not be had; the text is one sentence on what to do. `permanent`: waiting does not help."""
-
-    def __init__(self, text: str, *, permanent: bool) -> None:
-        super().__init__(text)
-        self.permanent = permanent
+    """A token could not be had; the text is one sentence on what to do."""
 
 
 class Tokens:
@@ -86,9 +82,7 @@ class Tokens:
             token, lasts_s = said["access_token"], float(said.get("expires_in", 0))
         except (httpx.HTTPError, httpx.InvalidURL) as bad:
             why, where = type(bad).__name__, self._cloud.login
-            raise NoToken(
-                f"Microsoft's sign-in service cannot be reached ({why}): let this machine call {where}.", permanent=False
-            ) from bad
+            raise NoToken(f"Microsoft's sign-in service cannot be reached ({why}): let this machine call {where}.") from bad
         except (ValueError, TypeError, KeyError) as bad:
             raise _no_token(answer) from bad
         self._token, self._until = str(token), time.monotonic() + max(lasts_s - _EARLY_S, lasts_s / 2)
@@ -97,13 +91,12 @@ class Tokens:
 def _no_token(answer: httpx.Response) -> NoToken:
     for code, sentence in _WRONG:
         if code in answer.text[:5000]:
-            return NoToken(sentence, permanent=True)
+            return NoToken(sentence)
     found = re.search(r"AADSTS\d{1,9}", answer.text[:5000])
     said = found[0] if found else f"HTTP {answer.status_code}"
     return NoToken(
         f"Microsoft's sign-in service gives the bot no token ({said}): "
-        "check TEAMS_CLIENT_ID, TEAMS_CLIENT_SECRET and TEAMS_TENANTS.",
-        permanent=False,
+        "check TEAMS_CLIENT_ID, TEAMS_CLIENT_SECRET and TEAMS_TENANTS."
     )
 
 
@@ -182,7 +175,7 @@ class Connector:
             with self._http.stream(method, url, headers=headers, json=body) as answer:
                 status, retry_after, said = answer.status_code, answer.headers.get("retry-after", ""), _read(answer)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as bad:
-            raise SendError(f"Teams cannot be reached ({type(bad).__name__})", permanent=False) from bad
+            raise SendError(f"Teams cannot be reached ({type(bad).__name__})", permanent=False, everywhere=True) from bad
         except (httpx.UnsupportedProtocol, httpx.InvalidURL) as bad:
             raise SendError("the conversation has no address that can be called", permanent=True) from bad
         except httpx.HTTPError as bad:
@@ -205,7 +198,7 @@ class Connector:
         try:
             return self.tokens.get()
         except NoToken as bad:
-            raise SendError(str(bad), permanent=False) from bad
+            raise SendError(str(bad), permanent=False, everywhere=True) from bad
 
 
 def outcome(method: str, status: int, retry_after: str, said: str) -> SendError | AmbiguousSend | None:
@@ -215,7 +208,7 @@ def outcome(method: str, status: int, retry_after: str, said: str) -> SendError 
     if status == 429:
         return SendError("Teams asks us to slow down", permanent=False, retry_after_s=_seconds(retry_after))
     if status == 401:
-        return SendError("Teams refused our token: a new one is fetched for the next attempt", permanent=False)
+        return SendError("Teams refused our token: a new one is fetched for the next attempt", permanent=False, everywhere=True)
     if status == 403:
         return SendError(_why_forbidden(said), permanent=True)
     if status in (404, 410):
