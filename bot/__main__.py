@@ -144,18 +144,21 @@ def _open_demo(holdfast: Any, *, quiet: bool) -> None:
         holdfast.open(lambda share: bar.update(task, completed=share))
 
 
-def _serve(holdfast: Holdfast) -> None:
+def _serve(holdfast: Holdfast, *, signing_in: bool = False) -> None:
+    """The page, until Ctrl-C. `signing_in`: people are themselves; else whoever has its address may be anybody."""
     import secrets
 
     from bot.platforms.console.page import serve
+    from bot.signin import SignedIn
 
     settings = holdfast.settings
     token = settings.page_token or secrets.token_urlsafe(18)
+    signed_in = SignedIn(holdfast.engine, holdfast.now) if signing_in else None
 
     def ready(address: str) -> None:
         print(f"Holdfast is at {address}\nPress Ctrl-C to stop.", flush=True)
 
-    serve(holdfast, settings.host, settings.port, token, ready)
+    serve(holdfast, settings.host, settings.port, token, ready, signed_in=signed_in, url=settings.url)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
@@ -166,7 +169,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
         ticker = Ticker(holdfast.tick, settings.tick_s)
         ticker.start()
         try:
-            _serve(holdfast)
+            _serve(holdfast, signing_in=True)
         finally:
             ticker.stop()
     return 0
@@ -175,7 +178,7 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 def web(options: argparse.Namespace, settings: Settings) -> int:
     """The page alone; a clock runs elsewhere."""
     with _opened(settings) as holdfast:
-        _serve(holdfast)
+        _serve(holdfast, signing_in=True)
     return 0
 
 
