@@ -153,7 +153,7 @@ def _facts(facts: Sequence[Fact]) -> list[Block]:
     blocks: list[Block] = []
     beside: list[Block] = []
     size = 0
-    for fact in facts:
+    for fact in (fact for fact in facts if _line(fact.label) or _clean(fact.value)):
         field, is_narrow = _field(fact)
         if beside and (not is_narrow or len(beside) == FIELDS or size + _size(field["text"]) > SECTION):
             blocks.append({"type": "section", "fields": beside})
