@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import adaptive_cards
-from jsonschema import Draft6Validator
+from jsonschema import Draft6Validator, ValidationError
+from jsonschema.validators import extend
 
 CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
 ACTIVITY_BYTES = 28 * 1024
@@ -78,26 +79,33 @@ def _schema() -> dict[str, Any]:
     return loaded
 
 
+def _one_of(validator: Any, shapes: list[Any], thing: Any, schema: Any) -> Iterator[ValidationError]:
+    """`anyOf`, but of shapes named for what they are only the one that `thing` says it is: quicker, and it says why."""
+    named = {shape["allOf"][0]["$ref"].rpartition("/")[2]: shape for shape in shapes if "allOf" in shape}
+    kind = thing.get("type") if isinstance(thing, Mapping) else None
+    if not named or kind is None:
+        yield from Draft6Validator.VALIDATORS["anyOf"](validator, shapes, thing, schema)
+    elif kind in named:
+        yield from validator.descend(thing, named[kind])
+    else:
+        yield ValidationError(f"nothing in Adaptive Cards 1.5 that may stand here is of type {kind!r}")
+
+
 @cache
-def _validator() -> Draft6Validator:
+def _validator() -> Any:
     Draft6Validator.check_schema(_schema())
-    return Draft6Validator(_schema())
+    by_kind = extend(Draft6Validator, {"anyOf": _one_of})  # type: ignore[no-untyped-call]
+    return by_kind(_schema())
 
 
 def _fits_the_schema(card: Json) -> None:
-    if _validator().is_valid(card):
-        return
-    for where, node in _nodes(card, "card"):  # the schema itself only says that the whole fits none of its shapes
-        shape = _schema()["definitions"].get(node.get("type"))
-        assert shape, f"{where}: nothing in Adaptive Cards 1.5 is of type {node.get('type')!r}"
-        unknown = sorted(node.keys() - _properties(shape).keys() - {"type"})
-        assert not unknown, f"{where}: {node['type']} knows no {', '.join(unknown)}"
-        missing = sorted(set(shape.get("required", ())) - node.keys())
-        assert not missing, f"{where}: {node['type']} has no {', '.join(missing)}"
-    fault = next(_validator().iter_errors(card))
-    while fault.context:
-        fault = min(fault.context, key=lambda each: (each.validator == "enum", -len(each.absolute_path)))
-    raise AssertionError(f"card/{'/'.join(str(part) for part in fault.absolute_path)}: {fault.message[:200]}")
+    for fault in _validator().iter_errors(card):
+        raise AssertionError(f"card/{'/'.join(str(part) for part in fault.absolute_path)}: {fault.message[:200]}")
+
+
+def fits_the_schema_as_shipped(card: Json) -> bool:
+    """The same, by the official schema without our shortcut through it."""
+    return Draft6Validator(_schema()).is_valid(card)
 
 
 @cache
@@ -119,7 +127,7 @@ def _properties(shape: Json) -> dict[str, Any]:
 
 _LIVE = re.compile(
     r"\{\{|\$\{|\]\(|\]\[|\]:|</?[a-z!?]|&[#\w]|://|\bwww\.|(?<![*\\])\*(?=\S)|(?<=\S)\*|(?<!\w)_(?=\S)|`|~~|\\"
-    r"|^\s*(?:[-+*]|\d+[.)])\s|^\s*[#>]|\r|\n",
+    r"|^\s*(?:[-+*]|\d+[.)])(?:\s|$)|^\s*(?:#+\s|#+$|>)|\r|\n",
     re.IGNORECASE,
 )
 """What some client reads as markup, a link, a mention, an entity, a function or a template."""

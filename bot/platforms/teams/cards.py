@@ -36,7 +36,6 @@ TYPED_LIMIT = 500
 _ELEMENT_BYTES = 6 * 1024
 _SET_BYTES = 18 * 1024
 _CHOICES_BYTES = 16 * 1024
-_CHOICES_AT_A_GLANCE = 12
 _RUN = 480
 """Characters in one run: even escaped as JSON they fit into one element."""
 _LABEL = 100
@@ -127,10 +126,12 @@ _SEAM = re.compile(
     re.IGNORECASE,
 )
 """Where a text is cut in two runs: inside what some client may take for a function, a template, a tag, an entity or a link."""
-_MARK_AT_START = re.compile(r"[-+#>]|\d+[.)](?:\s|$)")
+_AT_START = re.compile(r"(?:[-+#>]|\d+[.)])(?=\s|#|$)")
+"""What makes the line that it begins a heading or an entry of a list."""
 _AT_WORDS = re.compile(r"[^\W\d]\.\w|\w\.[^\W\d]|://")
 _HARMLESS = frozenset(" ·,.:;!?'\"()$%/+-–—“”‘’…#")
 _LOOKALIKE = str.maketrans("*_`~\\<>&", "∗ˍˋ∼⧵‹›＆")
+_LOOKALIKE_AT_START = str.maketrans("-+#.)", "‐＋＃․﹚")
 _PAIRS = re.compile(r"(?<=\{)(?=\{)|(?<=\$)(?=\{)|(?<=\])(?=[(\[:])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
@@ -139,7 +140,10 @@ def inert(text: str) -> str:
 
     Signs become their look-alikes, and a blank parts the pairs that mean something together, so that it reads the same.
     """
-    return _PAIRS.sub(" ", _visible(text).translate(_LOOKALIKE))
+    shown = _visible(text).translate(_LOOKALIKE)
+    if mark := _AT_START.match(shown):
+        shown = mark.group().translate(_LOOKALIKE_AT_START) + shown[mark.end() :]
+    return _PAIRS.sub(" ", shown)
 
 
 def _harmless(text: str) -> bool:
@@ -147,7 +151,7 @@ def _harmless(text: str) -> bool:
     return (
         0 < len(text) <= _RUN
         and all(char.isalnum() or char in _HARMLESS for char in text)
-        and not _MARK_AT_START.match(text)
+        and not _AT_START.match(text)
         and not _AT_WORDS.search(text)
         and not _SEAM.search(text)
     )
@@ -334,8 +338,9 @@ def _asked(n: int, form: Form) -> Iterator[Json]:
 
 
 def _choices(n: int, form: Form, shown: list[Json], *, required: bool) -> Json:
-    drawn: Json = {"type": "Input.ChoiceSet", "id": f"choice-{n}", "label": _label(form.ask) or _label(form.title)}
-    drawn["style"] = "filtered" if len(shown) > _CHOICES_AT_A_GLANCE else "compact"  # radio buttons would read Markdown
+    label = _label(form.ask) or str(say("Your choice"))
+    drawn: Json = {"type": "Input.ChoiceSet", "id": f"choice-{n}", "label": label}
+    drawn["style"] = "compact"  # the labels of radio buttons are read as Markdown
     if required:
         drawn |= {"isRequired": True, "errorMessage": str(say("Choose one."))}
     return {**drawn, "choices": shown}
@@ -344,8 +349,8 @@ def _choices(n: int, form: Form, shown: list[Json], *, required: bool) -> Json:
 def _typed(n: int, form: Form, *, required: bool) -> Json:
     label = _label(form.typed) or str(say("Or type it"))
     drawn: Json = {"type": "Input.Text", "id": f"typed-{n}", "label": label, "maxLength": TYPED_LIMIT}
-    if form.hint:
-        drawn["placeholder"] = _label(form.hint)
+    if hint := _label(form.hint):
+        drawn["placeholder"] = hint
     if required:
         drawn |= {"isRequired": True, "errorMessage": str(say("Please fill this in."))}
     return drawn
