@@ -20,9 +20,11 @@ from sqlalchemy import Engine
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from bot import signin
 from bot.chat import Card, Receipt, SendError, Wording
 from bot.platforms.console import Console, clean
 from bot.platforms.console.page import CannotServe, Page, serve
+from bot.signin import SignedIn
 from tests.desk import START, FakeDesk
 
 ROOT = Path(__file__).parent.parent
@@ -334,6 +336,262 @@ def test_the_real_practice_has_no_skip(engine: Engine) -> None:
     assert "Skip to" not in Reader(client.get("./").text).all("aside", id="side")[0][1]
     assert post(client, "skip", to="2h")[0] == 400
     assert desk.clock == START
+
+
+# --- signing in ----------------------------------------------------------------------------------------------------------
+
+PUBLIC = "holdfast.example"
+SIGN_IN = "Say page to Holdfast, and open its link."
+
+
+class Practice:
+    """The page of a real practice: people sign in, at a public address and on the machine itself."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.desk = FakeDesk(engine, can_skip=False)
+        self.app = Starlette(routes=Page(self.desk, TOKEN, [HOST, PUBLIC], SignedIn(engine, self.desk.now)).routes())
+
+    def browser(self, base: str = f"https://{PUBLIC}", client: str = "10.0.0.7") -> TestClient:
+        return TestClient(self.app, base_url=base, client=(client, 5000), raise_server_exceptions=False)
+
+    def link(self, person: str = "bea") -> str:
+        return signin.make(self.engine, person, self.desk.now())
+
+    def signed_in(self, person: str = "bea", base: str = f"https://{PUBLIC}") -> TestClient:
+        browser = self.browser(base)
+        answer = browser.post("/page/in", data={"code": self.link(person)})
+        assert answer.status_code == 200
+        return browser
+
+
+@pytest.fixture
+def real(engine: Engine) -> Practice:
+    return Practice(engine)
+
+
+def problem(page: str) -> str:
+    return Reader(page).all("p", id="problem")[0][1]
+
+
+def sent(browser: TestClient, path: str, **fields: str) -> tuple[int, str]:
+    """A form of the page, with the token it holds."""
+    (form,) = set(re.findall(r'name="form" value="([0-9a-f]+)"', browser.get("/page/").text))
+    answer = browser.post(f"/page/{path}", data={"form": form} | fields)
+    return answer.status_code, answer.text
+
+
+def test_the_link_opens_the_page_of_its_person_once(real: Practice) -> None:
+    """Lost: nobody gets in, or whoever finds an old link does."""
+    browser, code = real.browser(), real.link()
+    page = Reader(browser.get("/page/in", params={"code": code}).text)
+    assert [name for _, name in page.all("button")] == ["Sign in"]
+    (fields,) = [attrs for attrs, _ in page.all("input")]
+    answer = browser.post("/page/in", data={fields["name"]: fields["value"]}, headers={"sec-fetch-site": "same-origin"})
+    assert answer.url.path == "/page/"
+    assert "Bea Lindqvist’s chat" in answer.text
+    again = real.browser().post("/page/in", data={"code": code})
+    assert again.status_code == 403
+    assert problem(again.text) == "That link is over: say page for a new one."
+    assert "set-cookie" not in again.headers
+
+
+def test_looking_at_a_link_uses_nothing_up(real: Practice) -> None:
+    """Lost: the preview that a chat makes of each link would burn every one of them before its reader comes."""
+    code = real.link()
+    for method in ("GET", "HEAD", "GET", "OPTIONS"):
+        answer = real.browser().request(method, "/page/in", params={"code": code})
+        assert "set-cookie" not in answer.headers
+    assert real.browser().post("/page/in", data={"code": code}).url.path == "/page/"
+
+
+def test_the_session_is_kept_in_a_cookie_that_no_script_and_no_other_site_gets(real: Practice) -> None:
+    """Lost: a page elsewhere could act as whoever is signed in."""
+    answer = real.browser().post("/page/in", data={"code": real.link()}, follow_redirects=False)
+    assert answer.status_code == 303
+    parts = answer.headers["set-cookie"].split("; ")
+    assert parts[0].startswith("__Host-holdfast=")
+    assert {part.lower() for part in parts[1:]} >= {"httponly", "samesite=strict", "secure", "path=/", "max-age=43200"}
+    here = real.browser(f"http://{HOST}", "127.0.0.1").post("/page/in", data={"code": real.link()}, follow_redirects=False)
+    assert here.headers["set-cookie"].startswith("holdfast=")
+    assert "secure" not in here.headers["set-cookie"].lower()
+
+
+@pytest.mark.parametrize(
+    "path", ["", "my-day", "digest", "trail/K7Q29F4M", "r/K7Q29F4M", "events", "nowhere", "?as=bea", "press", "out"]
+)
+def test_without_a_session_every_page_says_how_to_sign_in_and_nothing_else(real: Practice, path: str) -> None:
+    """Lost: whoever has the address could read the practice, or would not know how to get in."""
+    browser = real.browser()
+    for cookie in ("", "x" * 43, "é", "a" * 5000):
+        headers = [(b"cookie", f"__Host-holdfast={cookie}".encode())] if cookie else []
+        answer = browser.get(f"/page/{path}", headers=headers)
+        assert answer.status_code == 403
+        assert problem(answer.text) == SIGN_IN
+        assert "Harbor" not in answer.text
+        assert "Bea" not in answer.text
+    assert browser.post(f"/page/{path}", data={"verb": "done", "as": "bea"}).status_code == 403
+
+
+def test_a_reference_leads_to_its_record_or_to_how_to_sign_in(real: Practice) -> None:
+    """Lost: the link on every card would lead nowhere."""
+    answer = real.browser().get("/r/K7Q29F4M")
+    assert (answer.status_code, problem(answer.text)) == (403, SIGN_IN)
+    record = real.signed_in().get("/r/k7q29f4m")
+    assert record.url.path == "/page/r/K7Q29F4M"
+    assert "C-1042" in record.text
+    assert "C-1042" not in real.signed_in("priya").get("/r/K7Q29F4M").text
+    for path in ("/", "/page", "/r/..evil", "/r/" + "A" * 500):
+        assert real.signed_in().get(path).url.path == "/page/"
+
+
+def test_who_is_signed_in_is_only_themselves(real: Practice) -> None:
+    """Lost: a temp could press in the office manager's name, and the ledger would say it was she."""
+    tess = real.signed_in("tess")
+    page = tess.get("/page/?as=mona").text
+    assert "Tess Moreau’s chat" in page
+    for trace in ("Be another person", 'name="as"', "as=", "Mona", "Switch", "Start here"):
+        assert trace not in page
+    status, page = sent(tess, "press", **{"as": "bea", "verb": "on_it", "target": "n1", "message": "1", "key": "k"})
+    assert status == 200
+    assert [person for person, *_ in real.desk.pressed] == ["tess"]
+    sent(tess, "ask", **{"as": "bea", "text": "What about a denial?"})
+    assert "What about a denial?" not in real.signed_in("bea").get("/page/").text
+    assert "Mona" not in tess.get("/page/digest?as=mona").text.partition("<main")[0]
+    assert f"/{TOKEN}" not in tess.get("/page/").text
+
+
+def test_the_page_works_when_signed_in(real: Practice) -> None:
+    """Lost: the page would be right in the demo only."""
+    bea = real.signed_in()
+    for path in ("", "my-day", "trail/K7Q29F4M", "r/K7Q29F4M", "digest", "static/page.js"):
+        answer = bea.get(f"/page/{path}")
+        assert answer.status_code == 200
+        assert answer.headers["referrer-policy"] == "no-referrer"
+        assert len(answer.headers.get_list("content-security-policy")) == 1
+        if not path.startswith("static"):
+            links = [
+                attrs[name] for _, attrs, _ in Reader(answer.text).found for name in ("href", "src", "action") if name in attrs
+            ]
+            assert all(link.startswith(("/page/", "#")) for link in links)
+    assert "is on it since" in sent(bea, "press", verb="on_it", target="n1", message="1", key="k")[1]
+    assert "Work a denial within 48 hours:" in sent(bea, "ask", text="What about a denial?")[1]
+    assert problem(bea.get("/page/nowhere").text) == "There is no such page here."
+    assert sent(bea, "skip", to="2h")[0] == 400
+    with real.engine.connect():
+        assert sent(bea, "ask", text="break")[0] == 500
+
+
+def test_a_copied_cookie_opens_nothing_after_signing_out(real: Practice) -> None:
+    """Lost: signing out of a shared computer would sign out nobody."""
+    bea, thief = real.signed_in(), real.browser()
+    thief.cookies.update(bea.cookies)
+    assert "Bea" in thief.get("/page/").text
+    status, page = sent(bea, "out")
+    assert (status, problem(page)) == (200, SIGN_IN)
+    assert not bea.cookies
+    assert thief.get("/page/").status_code == 403
+
+
+def test_signing_in_again_ends_the_session_before(real: Practice) -> None:
+    """Lost: on a shared computer the first person's session would live on unseen."""
+    browser = real.signed_in("bea")
+    before = real.browser()
+    before.cookies.update(browser.cookies)
+    assert browser.post("/page/in", data={"code": real.link("tom")}).status_code == 200
+    assert "Tom Whitaker’s chat" in browser.get("/page/").text
+    assert before.get("/page/").status_code == 403
+
+
+def test_a_session_ends_with_the_day_and_with_the_post(real: Practice, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost: somebody who left the practice this morning would still read it."""
+    bea = real.signed_in()
+    stayed = [person for person in real.desk.people() if person.id != "bea"]
+    with monkeypatch.context() as leaving:
+        leaving.setattr(real.desk, "people", lambda: stayed)
+        assert bea.get("/page/").status_code == 403
+    assert bea.get("/page/").status_code == 200
+    real.desk.clock += timedelta(hours=12)
+    assert problem(bea.get("/page/").text) == SIGN_IN
+
+
+def test_a_form_from_another_site_or_another_session_is_refused(real: Practice) -> None:
+    """Lost: any web site could press in the name of whoever is signed in, or sign them in as somebody else."""
+    bea, tom = real.signed_in(), real.signed_in("tom")
+    (toms,) = set(re.findall(r'name="form" value="([0-9a-f]+)"', tom.get("/page/").text))
+    fields = {"verb": "on_it", "target": "n1", "message": "1", "key": "k"}
+    assert bea.post("/page/press", data=fields | {"form": toms}).status_code == 403
+    assert bea.post("/page/press", data=fields).status_code == 403
+    for headers in ({"sec-fetch-site": "cross-site"}, {"sec-fetch-site": "same-site"}, {"origin": "https://evil.example"}):
+        assert real.browser().post("/page/in", data={"code": real.link()}, headers=headers).status_code == 403
+        assert bea.post("/page/out", data={"form": toms}, headers=headers).status_code == 403
+    assert not real.desk.pressed
+    assert bea.get("/page/").status_code == 200
+
+
+def test_a_link_followed_from_a_chat_in_the_browser_finds_its_session(real: Practice) -> None:
+    """Lost: a strict cookie is kept back when Slack's own page leads here: everybody signed in would be told to sign in."""
+    bea, elsewhere = real.signed_in(), {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    first = real.browser().get("/r/K7Q29F4M", headers=elsewhere)  # as a browser sends it: without the cookie
+    assert first.status_code == 200
+    assert "Harbor" not in first.text
+    (onward,) = re.findall(r'content="0; url=([^"]+)"', first.text)
+    assert "C-1042" in bea.get(onward).text
+    assert real.browser().get(onward, headers=elsewhere).status_code == 403, "and goes round once only"
+
+
+def test_the_operators_address_answers_this_machine_alone(real: Practice) -> None:
+    """Lost: whoever learns the token from afar could be anybody; or the operator could not look."""
+    local = f"http://{HOST}"
+    assert "Be another person" in real.browser(local, "127.0.0.1").get(f"/{TOKEN}/").text
+    assert real.browser(local, "127.0.0.1").get(f"/{TOKEN}").url.path == f"/{TOKEN}/"
+    assert real.browser().get(f"/{TOKEN}/").status_code == 404
+    assert real.browser(client="127.0.0.1").get(f"/{TOKEN}/").status_code == 404
+    assert real.browser(local).get(f"/{TOKEN}/").status_code == 404
+    for name in ("x-forwarded-for", "forwarded", "x-real-ip"):
+        assert real.browser(local, "127.0.0.1").get(f"/{TOKEN}/", headers={name: "10.0.0.7"}).status_code == 404
+
+
+def test_the_demo_has_no_signing_in(client: TestClient) -> None:
+    """Lost: the demo would ask for a chat that it does not have."""
+    for path in ("/page/", "/page/in", "/r/K7Q29F4M", "/"):
+        assert client.get(f"http://{HOST}{path}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "code", ["", "x", "é" * 22, "0" * 22, "' OR 1=1 --", "a" * 10_000, "<script>alert(1)</script>", "..%2f", "\x00"]
+)
+def test_a_link_that_is_none_is_refused_in_one_sentence(real: Practice, code: str) -> None:
+    """Lost: a mangled link would end in a broken page, or a guess in somebody's account."""
+    looked = real.browser().get("/page/in", params={"code": code})
+    assert looked.status_code in (200, 403)
+    assert "<script>alert" not in looked.text
+    answer = real.browser().post("/page/in", data={"code": code})
+    assert (answer.status_code, problem(answer.text)) == (403, "That link is over: say page for a new one.")
+    assert real.browser().request("PUT", "/page/in").status_code == 405
+    assert real.browser().post("/page/in", content=b"{}", headers={"content-type": "application/json"}).status_code == 415
+
+
+def test_links_cannot_be_tried_at_speed_while_true_ones_work(real: Practice) -> None:
+    """Lost: a guessing machine would keep the database busy; or a busy morning would lock the team out."""
+    browser = real.browser()
+    for _ in range(40):
+        assert browser.post("/page/in", data={"code": real.link("tom")}, follow_redirects=False).status_code == 303
+    statuses = [browser.post("/page/in", data={"code": "x" * 22}).status_code for _ in range(60)]
+    assert statuses[:30] == [403] * 30
+    assert 429 in statuses[30:]
+    assert problem(browser.post("/page/in", data={"code": "x" * 22}).text)
+
+
+def test_signing_in_is_usable_without_a_mouse_or_eyes(real: Practice) -> None:
+    """Lost: somebody with a screen reader could not get in."""
+    for text in (real.browser().get("/page/").text, real.browser().get("/page/in", params={"code": real.link()}).text):
+        page = Reader(text)
+        assert page.all("html", lang="en")
+        assert len(page.all("main")) == len(page.all("h1")) == 1
+        assert page.all("title")[0][1] == "Sign in · Holdfast"
+        assert all(name for _, name in page.all("button"))
+        assert all("alt" in attrs for attrs, _ in page.all("img"))
 
 
 # --- bad input -----------------------------------------------------------------------------------------------------------

@@ -179,18 +179,15 @@ class Page:
             return []
         out = Route("/out", self._sign_out, methods=["POST"])
         inside = _Entered(self._app([*self._rooms(), out]), _SessionDoor(self._signed_in, self._desk, self._door_page))
-        before = [
-            Route("/in", self._link),
-            Route("/in", self._sign_in, methods=["POST"]),
-            Route("/static/{name}", self._file),
-            Mount("/", inside),
-        ]
+        front = self._app([Route("/in", self._link, methods=["GET", "POST"]), Route("/static/{name}", self._file)])
+        front.router.redirect_slashes = False
+        front.router.default = inside  # whatever is not for everybody
         to_page = self._guarded(RedirectResponse(f"{_PAGE}/", 303))
         return [
             Route("/", to_page),
             Route(_PAGE, to_page),
             Route("/r/{ref}", self._guarded(_to_record)),
-            Mount(_PAGE, self._guarded(self._app(before))),
+            Mount(_PAGE, self._guarded(front)),
         ]
 
     def _rooms(self) -> list[BaseRoute]:
@@ -353,7 +350,9 @@ class Page:
     # --- signing in and out ------------------------------------------------------------------------------------------
 
     async def _link(self, request: Request) -> Response:
-        """Where the link in chat leads. It only shows a button: what looks at links before people do uses none up."""
+        """Where the link in chat leads. Looking only shows a button: what looks at links before people do uses none up."""
+        if request.method == "POST":
+            return await self._sign_in(request)
         code = request.query_params.get("code", "")
         if not _CODE.fullmatch(code):
             raise Problem(403, self._sentence("sign_in_first"))
