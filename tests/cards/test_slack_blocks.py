@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -385,27 +386,44 @@ nasty = st.lists(st.sampled_from(TRAPS) | st.text(max_size=6) | st.sampled_from(
 LIVE = re.compile(r"<[!@#/A-Za-z]")
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
-@given(st.lists(nasty, min_size=8, max_size=8))
-@example(TRAPS[:8])
-@example(["*", "_", "**", "*a* **b**", "> x", "**> x**", "<!channel> *x*", "**<!here>**"])
+hard = partial(settings, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@hard(max_examples=EXAMPLES)
+@given(st.lists(nasty, min_size=5, max_size=5))
+@example(TRAPS[:5])
+@example(["*", "_", "**", "*a* **b**", "> x"])
+@example(["**> x**", "<!channel> *x*", "**<!here>**", ">\u2060 x", "**:**tada:"])
 def test_nothing_in_a_text_is_alive_and_all_of_it_is_read(texts: list[str]) -> None:
     """Lost: an SOP or a name that pings the whole workspace, hides a link behind a word, or swallows half a sentence."""
-    title, text, label, value, quote, where, name, ref = map(W, texts)
-    card = Card(
-        "answer", title, text, (Fact(label, value), Fact(W("Site"), value)), (Source(where, 3, W("step"), quote, where),),
-        (Button("show", "T", name), Button("done", "T", name)), ref=str(ref),
-    )  # fmt: skip
+    card = of_nasty(texts)
     made = drawn(card)
     shown = all_seen(made)
     assert missing(card, shown) == []
-    for text_object in (node for message in made for node in texts_of(message.blocks)):
-        assert not LIVE.search(text_object), text_object
+    assert [text for message in made for text in texts_of(message.blocks) if LIVE.search(text)] == []
     if all("**" not in each for each in texts):
         whole = "".join(shown.split())
         assert [each for each in said(card) if stars(each) not in whole] == []
-    pass_gate(blocks.home(card, NONCE))
-    pass_gate(blocks.form(Form(title, text, (Choice("c", name),), label, value, name, needs_choice=True), {}))
+
+
+@hard(max_examples=EXAMPLES // 10)
+@given(st.lists(nasty, min_size=5, max_size=5))
+def test_nothing_in_a_form_or_at_home_is_alive(texts: list[str]) -> None:
+    """Lost: a choice or a page that pings the whole workspace, or is refused for a name with a sign in it."""
+    card = of_nasty(texts)
+    pass_gate(page := blocks.home(card, NONCE))
+    assert missing(card, gate.seen(page)) == []
+    ask = Form(card.title, card.text, (Choice("c", card.title),), card.text, card.title, card.text, needs_choice=True)
+    pass_gate(view := blocks.form(ask, {}))
+    assert [text for text in (*texts_of(page), *texts_of(view)) if LIVE.search(text)] == []
+
+
+def of_nasty(texts: Sequence[str]) -> Card:
+    title, text, label, value, quote = map(W, texts)
+    return Card(
+        "answer", title, text, (Fact(label, value), Fact(W("Site"), value)), (Source(value, 3, W("step"), quote, value),),
+        (Button("show", "T", label), Button("done", "T", label)), ref=str(title),
+    )  # fmt: skip
 
 
 def stars(text: str) -> str:
