@@ -190,7 +190,7 @@ class Teams:
         """This reader's view and nothing else: whatever else happened here would make the client ask again, for ever."""
         card = self._front.look(heard).card
         if card is None:
-            return 200, _error(404, self._front.sentence("gone"))
+            return _message(self._front.sentence("gone"))
         return _card(self._drawn(card, heard.details)[0])
 
     def _found(self, heard: Heard) -> Json:
