@@ -194,7 +194,7 @@ def _passage(text: str) -> Iterator[Json]:
         shown = _row(_visible(line))
         if shown:
             yield from _block(_with_bold("\u2003" * (indent // 2) + shown), spacing)
-        spacing = "none" if shown else ""
+        spacing = "none" if shown or line.strip() else ""
 
 
 def _row(line: str) -> str:
@@ -376,7 +376,6 @@ def _outside(card: Card, nonce: str, readers: Sequence[str]) -> Json:
         "$schema": SCHEMA,
         "type": "AdaptiveCard",
         "version": VERSION,
-        "lang": "en",
         "fallbackText": said,
         "speak": said,
         "msteams": {"width": "Full"},
