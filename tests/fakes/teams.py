@@ -175,7 +175,8 @@ class FakeTeams:
         self._connections: set[socket.socket] = set()
         self._number = int(time.time() * 1000)
         self._send: Callable[[bytes, Mapping[str, str]], tuple[int, bytes]] | None = None
-        self._close: list[Callable[[], None]] = []
+        self.at_close: list[Callable[[], None]] = []
+        """Called by `close`, the last first."""
         self._server = _Server(("127.0.0.1", 0), _handler(self))
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True, name="fake Teams").start()
 
@@ -208,7 +209,7 @@ class FakeTeams:
         """Deliver to these routes, in this process."""
         client = TestClient(Starlette(routes=list(routes)), base_url="http://127.0.0.1", raise_server_exceptions=False)
         client.__enter__()
-        self._close.append(lambda: client.__exit__(None, None, None))
+        self.at_close.append(lambda: client.__exit__(None, None, None))
 
         def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
             answer = client.post(path, content=body, headers=dict(headers))
@@ -219,7 +220,7 @@ class FakeTeams:
     def connect_url(self, url: str) -> None:
         """Deliver to a bot that listens here."""
         client = httpx.Client(timeout=30)
-        self._close.append(client.close)
+        self.at_close.append(client.close)
 
         def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
             answer = client.post(url, content=body, headers=dict(headers))
@@ -230,7 +231,7 @@ class FakeTeams:
     def close(self) -> None:
         """Stop. raises AssertionError   the gate found a fault in something that the bot sent"""
         self._going.set()
-        for close in reversed(self._close):
+        for close in reversed(self.at_close):
             close()
         self._server.shutdown()
         with self._lock:
@@ -245,9 +246,7 @@ class FakeTeams:
 
     def add(self, who: str, name: str = "", *, email: str = "", guest: bool = False) -> Member:
         """An account. `who` is a short name of ours; its id is `account(who)`."""
-        member = Member(
-            account(who), name or who, email or f"{who}@practice.example", f"aad-{who}", f"a:chat-{who}", guest=guest
-        )
+        member = Member(account(who), name or who, email or f"{who}@practice.example", aad(who), f"a:chat-{who}", guest=guest)
         self.members[member.id] = member
         return member
 
@@ -624,6 +623,11 @@ class FakeTeams:
 def account(who: str) -> str:
     """The account id of a short name of ours."""
     return who if who.startswith("29:") else f"29:{who}"
+
+
+def aad(who: str) -> str:
+    """The directory's id of a short name of ours: what a practice file names."""
+    return f"aad-{who.removeprefix('29:')}"
 
 
 def pressables(card: Json) -> list[Pressable]:
