@@ -246,7 +246,7 @@ class Holdfast:
         standing = self.standing()
         return sweep.Round(
             self.engine, standing.house, standing.feeds, self._connect, self.platforms, pauses=self._pauses,
-            count=metrics.here.sent,
+            count=metrics.here.sent, bundle_from=self.settings.bundle_from,
         )  # fmt: skip
 
     # --- what is done ----------------------------------------------------------------------------------------------------

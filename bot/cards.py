@@ -778,6 +778,8 @@ NOTICES: dict[str, str] = {
     "looking": "is looking in your SOPs…",
     "continued": "Continued below.",
     "sign_in_first": "Type “page” to Holdfast in your chat, and open the link that it sends.",
+    "link_over": "This link was used already, or is too old. Type “page” to Holdfast in your chat, and open the new one.",
+    "too_many_tries": "Too many links were tried just now. Wait a minute, then try yours again.",
     "no_page": "There is no page to sign in to: whoever runs Holdfast sets HOLDFAST_URL.",
     "thanks": "Thank you. It is noted, and whoever owns this SOP sees it.",
     "claim_sent": "Your manager is asked whether this is you. You will hear from me here.",
@@ -787,8 +789,6 @@ NOTICES: dict[str, str] = {
     "claim_yours": "Somebody in charge decides this, and nobody decides about themselves.",
     "gone": "That button belongs to something that no longer exists.",
     "try_later": "Something went wrong on our side and I could not answer. It is in the log; please ask again.",
-    "link_over": "This link was used already, or is too old. Type “page” to Holdfast in your chat, and open the new one.",
-    "too_many_tries": "Too many links were tried just now. Wait a minute, then try yours again.",
     "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",
 }
 """What the page and the terminal may have to say by themselves."""

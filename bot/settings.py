@@ -46,6 +46,8 @@ class Settings:
     """HOLDFAST_KEY: 32 random bytes in base64 that encrypt stored workspace tokens; needed for SLACK_CLIENT_ID."""
     workers: int = 4
     """HOLDFAST_WORKERS: how many questions and presses are worked on at once (1 to 64)."""
+    bundle_from: int = 4
+    """HOLDFAST_BUNDLE_FROM: so many nudges due for one person at once go out as one message (2 to 1000; 0: never)."""
     slack_bot_token: str = field(default="", repr=False)
     """SLACK_BOT_TOKEN: xoxb-…, the bot's token in a single workspace."""
     slack_app_token: str = field(default="", repr=False)
@@ -115,6 +117,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         url=_url(env),
         key=_key(env),
         workers=int(_number(env, "HOLDFAST_WORKERS", 4, 1, 64)),
+        bundle_from=int(_number(env, "HOLDFAST_BUNDLE_FROM", 4, 0, 1000)),
         **_slack(env),
         **_teams(env, host),
     )

@@ -518,6 +518,8 @@ def _bundle(r: Round, waiting: Sequence[_Waiting], now: datetime) -> bool:
         if _is_nudge(each.kind) and each.state == "pending":
             by_person.setdefault((each.platform, each.address, each.person), []).append(each)
     groups = []
+    if not r.bundle_from:
+        return False
     for key, group in by_person.items():
         is_late = len(group) > 1 and min(each.since for each in group) < now - LATE
         if len(group) >= r.bundle_from or is_late:
@@ -584,7 +586,7 @@ def _send(r: Round, marker: str, now: datetime, done: Swept) -> None:
         _refused(r, marker, lease, refused, now, done)
     except AmbiguousSend:
         r.count(lease.platform, "ambiguous")
-        _failing(r, lease.platform, now, patience=3)
+        _failing(r, lease.platform, now, patience=10)
         _doubt(r, marker, lease.attempt, now)
     except Exception:  # whatever it was, the platform may have taken the card before it
         log.exception("delivery %s ended in a fault of ours", marker)
@@ -810,6 +812,7 @@ def _reconcile(r: Round, marker: str, now: datetime, done: Swept) -> None:
     except (AmbiguousSend, SendError):
         _cannot_tell(r, delivery, platform, now, done)
     else:
+        r.pauses.pop(delivery.platform, None)
         if receipt is not None:
             _arrived(r, marker, receipt, now, done)
         elif delivery.attempts >= TRIES:

@@ -13,7 +13,7 @@ import random
 import re
 import unicodedata
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -189,6 +189,7 @@ def heard() -> Iterator[Heard]:
 def small(tmp_path: Path) -> Iterator[Small]:
     published_home(tmp_path / "published")
     opened = Small.open(tmp_path / "published", tmp_path / "home")
+    opened.holdfast.settings = replace(opened.holdfast.settings, bundle_from=0)  # every card, not a summary of them
     home = opened.home
     (home / "maps" / "claims.toml").write_text(MAP + 'reasons = { column = "Codes", separator = " " }\n')
     (home / "feeds.toml").write_text((home / "feeds.toml").read_text() + ERA_FEED)
