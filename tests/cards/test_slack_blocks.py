@@ -133,6 +133,8 @@ OURS: dict[str, tuple[dict[str, Any], str]] = {
     "a link": (body(section(text=m("<https://a.example|here>"))), "raw <"),
     "a raw ampersand": (body(section(text=m("a & b"))), "raw &"),
     "struck through": (body(section(text=m("~gone~"))), "formatting"),
+    "a quote by an escaped sign": (body(section(text=m("a\n &gt; b"))), "formatting"),
+    "blocks that are no JSON": (body(section()) | {"blocks": "[{"}, "no JSON"),
     "an emoji": (body(section(text=m("fine :tada:"))), "formatting"),
     "a blank header": (body({"type": "header", "text": p(" ")}), "empty"),
     "an input in a message": (body(asked(label=p("L"))), "views only"),
@@ -273,6 +275,14 @@ def test_a_digest_of_any_size_goes_on_below() -> None:
     assert all(message.text == "Stand-up, continued" for message in rest)
     ids = [e["action_id"] for e in elements(made, "actions")]
     assert len(ids) == len(set(ids)) == 30
+
+
+def test_as_many_quotes_as_fit_stand_with_their_answer() -> None:
+    """Lost: a reader has to open a thread for the first source of an answer, because the fifth did not fit."""
+    card = Card("answer", W("Title"), W("Text."), sources=sources(5, 2900))
+    first, rest = drawn(card)
+    assert missing(replace(card, sources=card.sources[:3]), gate.seen(first.blocks)) == []
+    assert missing(card, all_seen([first, rest])) == []
 
 
 @pytest.mark.parametrize("length", [2_999, 3_000, 3_001, 8_000, 60_000])

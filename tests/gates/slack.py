@@ -189,7 +189,7 @@ _MENTION = re.compile(r"<@[UW][A-Z0-9]{2,20}>")
 _QUOTED = re.compile(r"^>(?: |$)", re.MULTILINE)
 _BOLD = re.compile(r"(?<![^\s(“])\*([^\s*](?:[^*\n]*[^\s*])?)\*(?![^\s.,;:!?)”])")
 _ENTITY = re.compile(r"&(?:amp|lt|gt);")
-_FORMATS = re.compile(r"[*_~`]|:[^\s:]+:")
+_FORMATS = re.compile(r"[*_~`]|:[^\s:]+:|^\s*&gt;", re.MULTILINE)  # an escaped > yet opens a quote
 
 
 def _check_text(node: object, where: str, plain_limit: int | None = None, limit: int = 3000) -> None:
@@ -238,7 +238,10 @@ def _check_metadata(metadata: object) -> None:
 
 def _read(value: Any) -> Any:
     """The SDK sends some parts as JSON in a form field."""
-    return json.loads(value) if isinstance(value, str) else value
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise AssertionError(f"a part of the payload is no JSON: {error}") from error
 
 
 def _nodes(node: object) -> Iterator[Json]:

@@ -78,9 +78,12 @@ def messages(card: Card, nonce: str, *, note: Wording | None = None, hosts: Sequ
     pressed, actions = room.take(actions, part=3)
     said, text = room.take(text, part=2)
     known, facts = room.take(facts)
-    first = [*head, *said, *known, *pressed, *more, *foot]
-    rest = [*([block] for block in (*text, *facts, *actions, *words)), *quotes]
-    return [Message(_fallback(card, note), first), *_further(card.title, rest)]
+    labels, words = room.take(words)
+    first, rest = [*head, *said, *known, *pressed, *labels], [*text, *facts, *actions, *words]
+    while quotes and not rest and _fit([*first, *quotes[0], *more, *foot], MESSAGE_BLOCKS, MESSAGE_SIZE):
+        first += quotes.pop(0)
+    further = _further(card.title, [*([block] for block in rest), *quotes])
+    return [Message(_fallback(card, note), [*first, *more, *foot]), *further]
 
 
 def home(cards: Card | Sequence[Card], nonce: str, *, hosts: Sequence[str] = ()) -> Block:
