@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from sqlmodel import col, select
@@ -126,7 +127,7 @@ class Installation(Holdfast):
 
     @property
     def platforms(self) -> Mapping[str, Platform]:
-        return {"console": self.sends_to or self.console}
+        return {name: self.sends_to or platform for name, platform in super().platforms.items()}
 
 
 def furnish(home: Path, *, practice: str = PRACTICE, stale_after: str = "80 h") -> None:
@@ -175,14 +176,17 @@ class Small:
 
     @staticmethod
     def open(template: Path, home: Path, *, now: datetime = START, practice: str = PRACTICE, stale_after: str = "80 h",
-             database_url: str = "") -> Small:  # fmt: skip
-        """A practice in a new home; with `database_url` its tables are there, and the library is published into them."""
+             database_url: str = "", settings: Mapping[str, Any] | None = None) -> Small:  # fmt: skip
+        """A practice in a new home; with `database_url` its tables are there, and the library is published into them.
+
+        settings   what differs from those of a practice that has the console alone: the tokens of a chat service
+        """
         furnish(home, practice=practice, stale_after=stale_after)
         clock = MovableClock(now)
         if not database_url:
             shutil.copyfile(template / "holdfast.sqlite", home / "holdfast.sqlite")
-        settings = settings_of(home)
-        holdfast = Installation(replace(settings, database_url=database_url or settings.database_url), clock)
+        own: dict[str, Any] = {**(settings or {}), **({"database_url": database_url} if database_url else {})}
+        holdfast = Installation(replace(settings_of(home), **own), clock)
         if database_url:
             holdfast.ingest([STARTER], publish=True, by="olu", now=PUBLISHED)
         return Small(home, holdfast, clock)

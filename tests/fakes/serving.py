@@ -15,9 +15,9 @@ READY_S = 10.0
 
 
 @contextmanager
-def serving(app: ASGIApp) -> Iterator[str]:
-    """The address (`http://127.0.0.1:PORT`) at which `app` answers until the block ends."""
-    listener = socket.create_server(("127.0.0.1", 0))
+def serving(app: ASGIApp, port: int = 0) -> Iterator[str]:
+    """The address (`http://127.0.0.1:PORT`) at which `app` answers until the block ends. `port`: 0 for any that is free."""
+    listener = socket.create_server(("127.0.0.1", port))
     config = uvicorn.Config(app, log_config=None, access_log=False, lifespan="off", ws="none", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)

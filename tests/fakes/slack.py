@@ -396,7 +396,7 @@ class Slack:
         """A person sends the open form. `values`: block id -> action id -> the element's state. Returns the form's errors."""
         view = self.modal(user)
         assert view, f"{user} has no form open"
-        view["state"] = {"values": _state(view["blocks"], values)}
+        view["state"] = {"values": form_state(view["blocks"], values)}
         done = self._tell(Envelope("interactive", {**self._acted("view_submission", user), "view": view, "response_urls": []}))
         answer = done.answer if done and isinstance(done.answer, dict) else {}
         match answer.get("response_action", ""):
@@ -1136,7 +1136,7 @@ def workspace(**how: Any) -> Iterator[Slack]:
         slack.close()
 
 
-def _state(blocks: Sequence[Json], values: Mapping[str, Mapping[str, Json]]) -> Json:
+def form_state(blocks: Sequence[Json], values: Mapping[str, Mapping[str, Json]]) -> Json:
     """What a form's state holds when it is sent: every input, also those left empty."""
     state: Json = {}
     empty = {"plain_text_input": "value", "datepicker": "selected_date", "timepicker": "selected_time"}
