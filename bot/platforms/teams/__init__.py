@@ -25,6 +25,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 import httpx
@@ -69,18 +70,24 @@ class Teams:
     may_repeat = False
     may_write_first = False
     cloud = Cloud()
-    """Where Microsoft's side is; a test sets another before it builds a Teams."""
+    """Where Microsoft's side is; a test sets another before the first use."""
 
     def __init__(self, settings: Settings, front: Front, engine: Engine) -> None:
         self._settings, self._front = settings, front
-        self._callers = Callers(settings.teams_client_id, self.cloud)
-        self._connector = Connector(settings, self.cloud)
         self._seen_at = ""
         """The service URL of the last request, for a conversation whose own is not known."""
         self._met = _Memory()
         """Where each account was met last; whom nobody can name yet is asked for there."""
         self._unsure = _Memory()
         """The answers of which nobody knows whether they arrived."""
+
+    @cached_property
+    def _callers(self) -> Callers:
+        return Callers(self._settings.teams_client_id, self.cloud)
+
+    @cached_property
+    def _connector(self) -> Connector:
+        return Connector(self._settings, self.cloud)
 
     def routes(self) -> list[BaseRoute]:
         return [Route(PATH, self._receive, methods=["POST"])]
@@ -183,7 +190,7 @@ class Teams:
         if more and heard.place.surface == "dm":
             with suppress(SendError, AmbiguousSend):
                 for part in more:
-                    self._post(heard.details, _activity(heard.details, card, part, _marker(heard)))
+                    self._post(heard.details, {**_activity(heard.details, card, part, _marker(heard)), **_below(heard)})
         return _card(first)
 
     def _refreshed(self, heard: Heard) -> Answer:
@@ -241,8 +248,14 @@ class Teams:
             return receipt
         if reply.private and heard.place.surface != "dm":
             return self._show_privately(heard, card)
-        prompts = reply.prompts if heard.place.surface == "dm" else ()
-        return self._post_card(heard.details, card, _marker(heard), prompts)
+        return self._post_card(heard.details, card, _marker(heard), {**_below(heard), **self._suggested(heard, reply)})
+
+    def _suggested(self, heard: Heard, reply: Reply) -> Json:
+        """What might be asked next, which Teams offers in a chat of one only."""
+        if not reply.prompts or heard.place.surface != "dm":
+            return {}
+        actions = [{"type": "imBack", "title": inert(each), "value": str(each)} for each in reply.prompts]
+        return {"suggestedActions": {"to": [heard.details.get("user", "")], "actions": actions}}
 
     def _show_privately(self, heard: Heard, card: Card) -> Receipt | None:
         """Teams shows nothing to one person among others: it goes to their own chat with the bot, and a sentence says so."""
@@ -277,15 +290,17 @@ class Teams:
     def find(self, address: str, marker: str, since: datetime) -> Receipt | None:
         raise AmbiguousSend("Teams lets no bot read back what it sent")
 
-    def _post_card(self, reference: Mapping[str, str], card: Card, marker: str, prompts: Sequence[Wording] = ()) -> Receipt:
-        """One message for each part of the card. The receipt names them all. raises SendError, AmbiguousSend"""
-        first, *more = (_activity(reference, card, part, marker) for part in self._drawn(card, reference))
-        if prompts:
-            shown = [{"type": "imBack", "title": inert(each), "value": str(each)} for each in prompts]
-            first["suggestedActions"] = {"to": [reference.get("user", "")], "actions": shown}
-        messages = [self._post(reference, first)]
+    def _post_card(
+        self, reference: Mapping[str, str], card: Card, marker: str, more: Mapping[str, Any] | None = None
+    ) -> Receipt:
+        """One message for each part of the card, the first with `more`. The receipt names them all.
+
+        raises SendError, AmbiguousSend
+        """
+        first, *others = (_activity(reference, card, part, marker) for part in self._drawn(card, reference))
+        messages = [self._post(reference, {**first, **(more or {})})]
         try:
-            messages += [self._post(reference, activity) for activity in more]
+            messages += [self._post(reference, activity) for activity in others]
         except SendError as bad:
             raise AmbiguousSend(f"only the first part of it arrived: {bad}") from bad
         return Receipt(reference["conversation"].partition(";")[0], " ".join(messages))
@@ -456,6 +471,11 @@ def _ends(reference: Mapping[str, str]) -> Json:
         **({"recipient": {"id": user}} if user and _is_personal(reference) else {}),
         "conversation": {"id": reference["conversation"], **({"tenantId": tenant} if tenant else {})},
     }
+
+
+def _below(heard: Heard) -> Json:
+    """That it answers the message which was typed or held the button."""
+    return {"replyToId": heard.place.message} if heard.place.message else {}
 
 
 def _attached(drawn: Json) -> Json:
