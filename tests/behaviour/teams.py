@@ -3,17 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from bot.platforms.teams import Teams
+from bot.platforms.teams.trust import Cloud
 from tests.behaviour.chat import Shown
-from tests.behaviour.small import Small
+from tests.behaviour.small import PRACTICE, Opens, Small
 from tests.fakes.teams import Answer, FakeTeams, Json, NotSent, Posted, Pressable, aad, elements, pressables
 
+PEOPLE = ("bea", "tom", "rae", "mona", "olu")
+ADDRESSES = "\n[chat.teams]\n" + "".join(f'"{aad(person)}" = "{person}"\n' for person in PEOPLE)
+"""The lines of a practice file that say whose the accounts are."""
 
-def addresses(people: Sequence[str]) -> str:
-    """The lines of a practice file that say whose the accounts are."""
-    return "\n[chat.teams]\n" + "".join(f'"{aad(person)}" = "{person}"\n' for person in people)
+
+@contextmanager
+def on_teams(opens: Opens) -> Iterator[TeamsChat]:
+    """A practice on our own loopback Teams. raises AssertionError at its end   something was sent that the gate refuses"""
+    with closing(FakeTeams()) as fake:
+        small = opens(practice=PRACTICE + ADDRESSES, settings={**fake.settings, "bundle_from": 0})
+        microsoft = Teams.cloud
+        Teams.cloud = Cloud(login=fake.url, openid=fake.openid_metadata_url)
+        try:
+            yield TeamsChat(small, fake)
+        finally:
+            Teams.cloud = microsoft
 
 
 @dataclass
@@ -33,8 +48,8 @@ class _Read:
 class TeamsChat:
     """People of the practice at their Teams clients, each in the personal chat with the bot.
 
-    small   a practice whose settings hold `fake.settings`, whose practice file ends with `addresses(…)`, and whose Teams edge
-            looks for its identity provider at `fake`
+    small   a practice whose settings hold `fake.settings` and whose practice file ends with `ADDRESSES`; its Teams edge is
+            built here, while `Teams.cloud` leads to the fake
     fake    a FakeTeams that is connected to nothing yet; whoever made it closes it
     """
 
@@ -42,8 +57,8 @@ class TeamsChat:
         self.small = small
         self.fake = fake
         self._answers: set[str] = set()
-        edge = small.holdfast.chats["teams"]
-        vars(edge)["busy_s"] = lambda address: 0.0  # lanes go by the real clock, and the clock of a test stands still
+        edge: Any = small.holdfast.chats["teams"]
+        edge.busy_s = lambda address: 0.0  # lanes go by the real clock, and the clock of a test stands still
         fake.at_close.append(edge.stop)
         fake.connect(edge.routes())
         for person in small.holdfast.practice.people.values():
