@@ -158,15 +158,16 @@ def _serve(holdfast: Holdfast, *, signing_in: bool = False) -> None:
     def ready(address: str) -> None:
         print(f"Holdfast is at {address}\nPress Ctrl-C to stop.", flush=True)
 
-    serve(holdfast, settings.host, settings.port, token, ready, signed_in=signed_in, url=settings.url)
+    more = holdfast.routes() if signing_in else ()
+    serve(holdfast, settings.host, settings.port, token, ready, more, signed_in=signed_in, url=settings.url)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:
     """Web and clock in one process."""
     from bot.app import Ticker, only_clock
 
-    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine):
-        ticker = Ticker(holdfast.tick, settings.tick_s)
+    with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine), holdfast.talking(), holdfast.sending():
+        ticker = Ticker(lambda: holdfast.tick(then_deliver=False), settings.tick_s)
         ticker.start()
         try:
             _serve(holdfast, signing_in=True)
@@ -176,8 +177,8 @@ def run(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def web(options: argparse.Namespace, settings: Settings) -> int:
-    """The page alone; a clock runs elsewhere."""
-    with _opened(settings) as holdfast:
+    """The page and the chat services; a clock runs elsewhere."""
+    with _opened(settings) as holdfast, holdfast.talking(), holdfast.sending():
         _serve(holdfast, signing_in=True)
     return 0
 
@@ -194,10 +195,11 @@ def clock(options: argparse.Namespace, settings: Settings) -> int:
         signal.signal(number, lambda *_: stopped.set())
     with _opened(settings) as holdfast, only_clock(holdfast.home, holdfast.engine, stopped) as is_ours:
         if is_ours:
-            ticker = Ticker(holdfast.tick, settings.tick_s)
-            ticker.start()
-            stopped.wait()
-            ticker.stop()
+            with holdfast.sending():
+                ticker = Ticker(lambda: holdfast.tick(then_deliver=False), settings.tick_s)
+                ticker.start()
+                stopped.wait()
+                ticker.stop()
     return 0
 
 
@@ -353,6 +355,28 @@ def evidence(options: argparse.Namespace, settings: Settings) -> int:
     return 1 if why else 0
 
 
+def manifest(options: argparse.Namespace, settings: Settings) -> int:
+    """The app's description for Slack (YAML) or Teams (a zip), to be given to their administration page."""
+    out = Path(options.out) if options.out else None
+    if options.platform == "slack":
+        from bot.platforms.slack.manifest import manifest_yaml
+
+        text = manifest_yaml(settings.url, bool(settings.slack_app_token) or not settings.url)
+        if out is None:
+            print(text, end="")
+            return 0
+        out.write_text(text, "utf-8")
+    else:
+        from bot.platforms.teams.manifest import manifest_zip
+
+        if not settings.teams_client_id:
+            raise Sorry("Set TEAMS_CLIENT_ID to the bot's application (client) id first: the package names it.")
+        out = out or Path("holdfast-teams.zip")
+        out.write_bytes(manifest_zip(settings.teams_client_id, settings.url))
+    print(f"Wrote {out}.")
+    return 0
+
+
 def backup(options: argparse.Namespace, settings: Settings) -> int:
     """Everything into one file, while running."""
     from bot import backup as backups
@@ -404,6 +428,8 @@ _LOOK_AT = {
     "rules_refused": "rules that cannot run",
     "undelivered": "messages that were not delivered",
     "unguarded": "guards of the ledger that are missing",
+    "slow": "questions that wait for an answer",
+    "away": "chat services that take no messages",
 }
 
 
@@ -530,6 +556,9 @@ def parser() -> argparse.ArgumentParser:
         "--head", metavar="HASH", help="verify: a head printed earlier, e.g. in a stand-up, must still be in the chain"
     )
     a.add_argument("--last", type=_positive, default=50, help="show: how many rows (default 50)")
+    a = command("manifest", manifest, has_json=False)
+    a.add_argument("platform", choices=("slack", "teams"), help="for which chat service")
+    a.add_argument("--out", metavar="FILE", help="the file to write (Slack: stdout; Teams: holdfast-teams.zip)")
     a = command("backup", backup, has_json=False)
     a.add_argument("file", metavar="FILE", help="the file to write")
     a = command("restore", restore, has_json=False)

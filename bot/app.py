@@ -17,13 +17,13 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 import connectors
-from bot import accounts, assistant, cards, digest, evidence, figures, items, metrics, people, rules, sweep
+from bot import accounts, assistant, cards, digest, evidence, figures, inbox, items, metrics, people, rules, sweep
 from bot.cards import StepQuote, Token, say
 from bot.chat import Ask, Card, Chat, Platform, Press, Wording
 from bot.evidence import Event
@@ -41,6 +41,9 @@ from bot.rules import Anchor, Loaded, Refused
 from bot.settings import Settings
 from connectors import Connector, ConnectorError
 from knowledge.library import Library, LiveStep, Report
+
+if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
 
 log = logging.getLogger(__name__)
 
@@ -259,8 +262,10 @@ class Holdfast:
     ) -> sweep.Swept:
         """One sweep. Two at once in one process wait for each other; two processes share the work by rows."""
         self.acquaint()
+        started = time.monotonic()
         with self._ticking:
             done = sweep.tick(self.round(), now or self.now(), only, then_deliver=False)
+        metrics.here.ticked(time.monotonic() - started)
         if then_deliver:
             with self._sending:
                 sweep.deliver(self.round(), now or self.now(), done)
@@ -457,6 +462,13 @@ class Holdfast:
             raise LookupError("nobody of the practice file has this id")
         return found
 
+    def routes(self) -> list[BaseRoute]:
+        """The addresses of every chat service, and those for machines."""
+        from bot import web
+
+        theirs = [route for chat in self.chats.values() for route in chat.routes()]
+        return [*theirs, *web.routes(self.health, self.standing_figures)]
+
     # --- looking after it ----------------------------------------------------------------------------------------------
 
     def check(self) -> list[Finding]:
@@ -476,6 +488,7 @@ class Holdfast:
             there = ", ".join(sorted(self.platforms))
             what = f"There is no chat platform {name!r} here, so these addresses reach nobody; there is {there}."
             found.append(practice.finding(("chat", name), what, "warning"))
+        found += self._check_chats(practice, now)
         loaded, refused = self._rules()
         found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]
         found += self._check_steps(practice, now)
@@ -488,6 +501,28 @@ class Holdfast:
                     )
                     found.append(practice.finding(("sites", site.id), what, "warning"))
         return found
+
+    def _check_chats(self, practice: Practice, now: datetime) -> Iterator[Finding]:
+        """What keeps a chat service from working, and whom nobody can write to."""
+        for name in sorted(set(practice.channels) - set(self.platforms)):
+            what = f"There is no chat platform {name!r} here, so these channels get no stand-up."
+            yield practice.finding(("channels", name), what, "warning")
+        for chat in self.chats.values():
+            for sentence in chat.probe():
+                yield Finding(chat.name, 0, sentence)
+        if not self.chats:
+            return
+        self.acquaint()
+        with read(self.engine) as session:
+            where = [(chat.name, chat.may_write_first) for chat in self.chats.values()]
+            alone = accounts.without_address(session, practice, where, now)
+        for person in alone:
+            if person.id not in practice.chat.get("console", {}).values():
+                what = (
+                    f"{person.id} can be written to on none of {', '.join(self.chats)}: give their email, name their account "
+                    "under [chat], or have them write to Holdfast and say who they are."
+                )
+                yield practice.finding(("people", person.id), what, "warning")
 
     def _check_feed(self, practice: Practice, feed: FeedConfig) -> Iterator[Finding]:
         zone = practice.sites[feed.site].zone
@@ -518,12 +553,16 @@ class Holdfast:
             ).all()
             problems = {f.id: f.problem for f in session.scalars(select(Feed)) if f.problem}
             unguarded = list(guards.missing(session.connection()))
+            unanswered, oldest = inbox.pending(session)
+            failed = inbox.failed_since(session, now - LOST_LATELY)
+        away = sorted(name for name, pause in self._pauses.items() if now < pause.until)
         late = status.swept_at is None or now - status.swept_at > max(_LATE, 3 * timedelta(seconds=self.settings.tick_s))
+        slow = oldest is not None and now - oldest > _LATE
         stale = [feed.name for feed in status.feeds if feed.stale]
         refused = [each.why for each in self.standing().refused]
         wrong = self.standing().wrong
         return {
-            "ok": not (late or stale or problems or refused or wrong or unguarded or status.undelivered),
+            "ok": not (late or stale or problems or refused or wrong or unguarded or status.undelivered or slow or away),
             "now": now.isoformat(),
             "last_sweep": status.swept_at.isoformat() if status.swept_at else "never",
             "feeds": {feed.name: feed.as_of.isoformat() if feed.as_of else "nothing yet" for feed in status.feeds},
@@ -534,12 +573,33 @@ class Holdfast:
             "set_aside": [f"{feed}: {name}: {why}" for feed, name, why in aside],
             "rules_refused": refused,
             "queue": int(waiting or 0),
+            "unanswered": unanswered,
+            "slow": slow,
+            "away": away,
+            "answers_failed": sum(failed.values()),
             "undelivered": status.undelivered,
             "library": status.library,
             "unguarded": unguarded,
             "ledger": status.ledger,
             "head": status.head,
         }
+
+    def standing_figures(self) -> metrics.Figures:
+        """How the installation stands, for /metrics."""
+        now = self.now()
+        status = self.status()
+        with read(self.engine) as session:
+            waiting, oldest = inbox.pending(session)
+            query = select(col(Delivery.state), func.count()).group_by(col(Delivery.state))
+            outbox = {state: int(count) for state, count in session.execute(query).all()}
+        return metrics.Figures(
+            inbox_pending=waiting,
+            inbox_oldest_s=(now - oldest).total_seconds() if oldest else None,
+            outbox=outbox,
+            feed_ages_s={feed.name: (now - feed.as_of).total_seconds() if feed.as_of else None for feed in status.feeds},
+            swept_s=(now - status.swept_at).total_seconds() if status.swept_at else None,
+            ledger=status.ledger,
+        )
 
     # --- running ---------------------------------------------------------------------------------------------------------
 

@@ -361,6 +361,10 @@ class Chat(Platform, Protocol):
         """What keeps this platform from working, each in one sentence that says what to do: a token, a scope, an address."""
         ...
 
+    def routes(self) -> list[Any]:
+        """The HTTP routes (Starlette's) at which the service reaches us."""
+        ...
+
     def start(self) -> None:
         """Open what listens (a socket connection, a pool). Returns at once."""
         ...

@@ -9,7 +9,6 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +44,7 @@ class Slack:
 
     name = "slack"
     may_repeat = True
+    may_write_first = True
 
     def __init__(self, settings: Settings, front: Front, engine: Engine) -> None:
         from bot.platforms.slack import blocks, edge, installs
@@ -84,7 +84,7 @@ class Slack:
     def busy_s(self, address: str) -> float:
         team, target = self._split(address)
         channel = self._opened.get((team, target), target)
-        closed = self._client.closed_s(team, "chat.postMessage", channel)
+        closed = self._client.closed_s(team, "chat.post", channel)
         if channel == target and _is_person(target):
             closed = max(closed, self._client.closed_s(team, "conversations.open"))
         return max(closed, self._pace.wait_s((team, channel)))
@@ -92,7 +92,7 @@ class Slack:
     def send(self, address: str, card: Card, marker: str) -> Receipt:
         team, channel = self._conversation(address)
         message = self._post(team, channel, self._drawn(card), marker)
-        return Receipt(f"{team}/{channel}" if team else channel, message)
+        return self._receipt(team, channel, message)
 
     def update(self, receipt: Receipt, card: Card) -> None:
         team, channel = self._split(receipt.channel)
@@ -107,91 +107,78 @@ class Slack:
             message = self._look(team, channel, marker, since)
         except SendError as refused:
             raise AmbiguousSend(f"it cannot be looked up: {refused.reason}") from None
-        if message is None:
-            return None
-        return Receipt(f"{team}/{channel}" if team else channel, message)
+        return None if message is None else self._receipt(team, channel, message)
 
     # --- answers -----------------------------------------------------------------------------------------------------
 
-    def show(self, heard: Heard, reply: Reply, *, again: bool) -> None:
-        if not self._installs:
-            heard = replace(heard, place=replace(heard.place, team=""))
+    def show(self, heard: Heard, reply: Reply, *, again: bool) -> Receipt | None:
         place = heard.place
         if heard.act == "home" or place.surface == "home":
             if reply.card is not None:
                 view = self._blocks.home(reply.card, secrets.token_hex(4), hosts=self._front.links())
                 self._call(place.team, "views.publish", user_id=heard.account, view=view)
-            return
+            return None
         if heard.act == "hello":
             self._prompt(heard, reply)
         if reply.card is None:
             if place.surface == "pane":
                 self._status(heard, "")
-            return
+            return None
         drawn = self._drawn(reply.card)
         if heard.act == "press" and reply.took and place.message:
-            self._replace(heard, drawn)
-        elif heard.act == "press" or place.surface == "command":
-            self._privately(heard, drawn, again=again)
-        elif place.surface in ("dm", "pane"):
-            self._answer(heard, drawn, place.thread, again=again)
-        elif reply.private:
-            self._privately(heard, drawn, again=again)
-        else:
-            self._answer(heard, drawn, place.thread or place.message, again=again)
+            return self._replace(heard, drawn)
+        if heard.act == "press" or place.surface == "command" or (reply.private and place.surface == "channel"):
+            return self._privately(heard, drawn, again=again)
+        return self._answer(heard, drawn, place.thread if place.surface != "channel" else place.thread or place.message, again)
 
-    def _answer(self, heard: Heard, drawn: Sequence[Message], thread: str, *, again: bool) -> None:
+    def _answer(self, heard: Heard, drawn: Sequence[Message], thread: str, again: bool) -> Receipt:
         """A message in the conversation that the person is in, once."""
-        team, channel = heard.place.team, heard.place.channel
-        marker = f"heard:{heard.key}"
-        if again and self._look(team, channel, marker, heard.at, thread) is not None:
-            return
-        self._post(team, channel, drawn, marker, thread)
+        return self._once(*self._spot(heard), drawn, heard, thread, again)
 
-    def _replace(self, heard: Heard, drawn: Sequence[Message]) -> None:
+    def _once(self, team: str, channel: str, drawn: Sequence[Message], heard: Heard, thread: str, again: bool) -> Receipt:
+        marker = f"heard:{heard.key}"
+        said = self._look(team, channel, marker, heard.at, thread) if again else None
+        return self._receipt(team, channel, said or self._post(team, channel, drawn, marker, thread))
+
+    def _replace(self, heard: Heard, drawn: Sequence[Message]) -> Receipt | None:
         """The pressed message becomes this card. One that only one person sees can be reached by its response_url alone."""
-        place = heard.place
         if heard.details.get("ephemeral") and heard.details.get("response_url"):
             self._respond(heard, drawn, replace_original=True)
-        else:
-            self._edit(place.team, place.channel, place.message, drawn[0])
+            return None
+        team, channel = self._spot(heard)
+        self._edit(team, channel, heard.place.message, drawn[0])
+        return self._receipt(team, channel, heard.place.message)
 
-    def _privately(self, heard: Heard, drawn: Sequence[Message], *, again: bool) -> None:
+    def _privately(self, heard: Heard, drawn: Sequence[Message], *, again: bool) -> Receipt | None:
         """To this person alone: in the channel, else by the response_url, else directly.
 
         What is shown to one person is kept nowhere and cannot be looked up, so after a doubt it is shown again.
         """
-        place = heard.place
-        if place.channel.startswith("D") and place.surface in ("dm", "pane"):
-            self._answer(heard, drawn, place.thread, again=again)
-            return
+        place, (team, channel) = heard.place, self._spot(heard)
+        if channel.startswith("D") and place.surface in ("dm", "pane"):
+            return self._answer(heard, drawn, place.thread, again)
         try:
-            if place.channel:
+            if channel:
                 for message in drawn:
-                    self._call(
-                        place.team,
-                        "chat.postEphemeral",
-                        channel=place.channel,
-                        user=heard.account,
-                        thread_ts=place.thread or None,
-                        text=message.text,
-                        blocks=message.blocks,
-                    )
-                return
+                    self._whisper(team, channel, heard.account, place.thread, message)
+                return None
         except SendError as refused:
             if getattr(refused, "code", "") not in _OUTSIDE:
                 raise
         try:
             if heard.details.get("response_url"):
                 self._respond(heard, drawn, replace_original=False)
-                return
+                return None
         except SendError as refused:
             if not refused.permanent:
                 raise
-        team, channel = self._conversation(f"{place.team}/{heard.account}")
-        marker = f"heard:{heard.key}"
-        if not again or self._look(team, channel, marker, heard.at) is None:
-            self._post(team, channel, drawn, marker)
+        team, channel = self._conversation(self._address(team, heard.account))
+        return self._once(team, channel, drawn, heard, "", again)
+
+    def _whisper(self, team: str, channel: str, account: str, thread: str, message: Message) -> None:
+        self._take_turn(team, channel)
+        said = {"text": message.text, "blocks": message.blocks}
+        self._call(team, "chat.postEphemeral", channel=channel, user=account, thread_ts=thread or None, **said)
 
     def _respond(self, heard: Heard, drawn: Sequence[Message], *, replace_original: bool) -> None:
         for number, message in enumerate(drawn):
@@ -200,14 +187,14 @@ class Slack:
 
     def _prompt(self, heard: Heard, reply: Reply) -> None:
         """The suggestions of a fresh pane, and its title. Without them the pane works all the same."""
-        where = {"channel_id": heard.place.channel, "thread_ts": heard.place.thread}
+        team, channel = self._spot(heard)
+        where = {"channel_id": channel, "thread_ts": heard.place.thread}
         try:
             if reply.prompts:
                 prompts = [{"title": str(prompt), "message": str(prompt)} for prompt in reply.prompts[:_PROMPTS]]
-                self._call(heard.place.team, "assistant.threads.setSuggestedPrompts", **where, prompts=prompts)
-            if reply.card is not None and reply.card.title:
-                title = str(reply.card.title)[:_TITLE]
-                self._call(heard.place.team, "assistant.threads.setTitle", **where, title=title)
+                self._call(team, "assistant.threads.setSuggestedPrompts", **where, prompts=prompts)
+            title = reply.card.title if reply.card is not None and reply.card.title else cards.say("Ask Holdfast")
+            self._call(team, "assistant.threads.setTitle", **where, title=str(title)[:_TITLE])
         except (SendError, AmbiguousSend) as failed:
             _log.warning("The side pane was not set up: %s.", failed)
 
@@ -217,7 +204,7 @@ class Slack:
         """Open what a button asks for, or tell the person to press again. Raises nothing."""
         from bot.platforms.slack.read import carried
 
-        press = wanted.press if self._installs else replace(wanted.press, place=replace(wanted.press.place, team=""))
+        press = wanted.press
         try:
             form = self._front.form(press.verb, self.name)
             if form is not None:
@@ -241,9 +228,10 @@ class Slack:
             self._installs.forget(heard.place.team)
 
     def _status(self, heard: Heard, status: str) -> None:
-        where = {"channel_id": heard.place.channel, "thread_ts": heard.place.thread or heard.place.message}
+        team, channel = self._spot(heard)
+        where = {"channel_id": channel, "thread_ts": heard.place.thread or heard.place.message}
         try:
-            self._call(heard.place.team, "assistant.threads.setStatus", **where, status=str(status))
+            self._call(team, "assistant.threads.setStatus", **where, status=str(status))
         except Exception as failed:  # noqa: BLE001  an ornament, in a thread of its own
             _log.info("The side pane shows no status (%s).", type(failed).__name__)
 
@@ -280,7 +268,7 @@ class Slack:
         profile = user.get("profile")
         email = profile.get("email") if isinstance(profile, Mapping) else None
         home = team or str(user.get("team_id") or "")
-        address = f"{team}/{account}" if self._installs is not None and team else account
+        address = self._address(team if self._installs else "", account)
         return Known(account, home, email if isinstance(email, str) else "", address)
 
     # --- what keeps it from working ------------------------------------------------------------------------------------
@@ -384,19 +372,11 @@ class Slack:
         return said
 
     def _post_one(self, team: str, channel: str, message: Message, thread: str, marker: str = "") -> str:
-        from bot.platforms.slack.client import Refused
-
-        wait = self._pace.reserve((team, channel), _LONGEST_TURN_S)
-        if wait is None:
-            later = self._pace.wait_s((team, channel))
-            raise Refused("ratelimited", "it is not this channel's turn", permanent=False, retry_after_s=later)
-        if wait > 0:
-            time.sleep(wait)
+        self._take_turn(team, channel)
         metadata = {"event_type": "holdfast", "event_payload": {"marker": marker}} if marker else None
         said = self._call(
             team,
             "chat.postMessage",
-            channel_limit=True,
             channel=channel,
             text=message.text,
             blocks=message.blocks,
@@ -408,6 +388,15 @@ class Slack:
         if not isinstance(said, str) or not said:
             raise AmbiguousSend("Slack took the message without saying where it is")
         return said
+
+    def _take_turn(self, team: str, channel: str) -> None:
+        """Wait for this channel's next turn. raises SendError where that is far off"""
+        wait = self._pace.reserve((team, channel), _LONGEST_TURN_S)
+        if wait is None:
+            later = self._pace.wait_s((team, channel))
+            raise SendError("it is not this channel's turn", permanent=False, retry_after_s=later)
+        if wait > 0:
+            time.sleep(wait)
 
     def _continue(self, team: str, channel: str, message: Message, thread: str) -> None:
         """The rest of a card whose beginning has arrived: what is refused for now is tried again, what is unsure is not."""
@@ -451,6 +440,16 @@ class Slack:
             if not cursor:
                 return None
         raise AmbiguousSend("there is too much to look through")
+
+    def _spot(self, heard: Heard) -> tuple[str, str]:
+        """The workspace and the conversation in which something was heard."""
+        return heard.place.team if self._installs else "", heard.place.channel.rpartition("/")[2]
+
+    def _receipt(self, team: str, channel: str, message: str) -> Receipt:
+        return Receipt(self._address(team, channel), message)
+
+    def _address(self, team: str, target: str) -> str:
+        return f"{team}/{target}" if team else target
 
     def _split(self, address: str) -> tuple[str, str]:
         """The workspace and what it names there; no workspace where there is but one, so that its limits are counted once."""

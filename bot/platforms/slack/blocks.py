@@ -377,7 +377,7 @@ def _menu(choices: Sequence[Choice]) -> Block:
 
 # --- text ----------------------------------------------------------------------------------------------------------------
 
-_MARKS = re.compile(r"[*_~`]|^\s*>|:[^\s:]+:", re.MULTILINE)
+_MARKS = re.compile(r"[*_~`]|^\s*>|:[^\s:]+:|://", re.MULTILINE)
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 _WHOLE_BOLD = re.compile(r"(?<![^\s(“])\*\*([^\s*](?:[^*\n]*[^\s*])?)\*\*(?![^\s.,;:!?)”])")
 _SOFT = re.compile(r"(?<!\n)\n(?!\n|\s*(?:[-*+]|\d+[.)])\s|\s*\|)")
@@ -393,7 +393,7 @@ def _mrkdwn(text: str) -> str:
 
 
 def _formats(text: str) -> bool:
-    """Whether anything in it might be taken for formatting or an emoji, none of which mrkdwn can escape."""
+    """Whether anything in it might be taken for formatting, an emoji or an address, none of which mrkdwn can escape."""
     return bool(_MARKS.search(text))
 
 

@@ -46,7 +46,7 @@ _REASONS: dict[str, tuple[bool, str]] = {
     "expired_trigger_id": (True, "the form was asked for too long ago"),
     "exchanged_trigger_id": (True, "the form was opened already"),
     "invalid_arguments": (True, "the message is not one that Slack takes"),
-    "invalid_auth": (False, "the bot token is not valid: set SLACK_BOT_TOKEN again"),
+    "invalid_auth": (True, "the bot token is not valid: set SLACK_BOT_TOKEN again"),
     "invalid_blocks": (True, "the card is not one that Slack takes"),
     "invalid_blocks_format": (True, "the card is not one that Slack takes"),
     "invalid_metadata_format": (True, "the message is not one that Slack takes"),
@@ -66,7 +66,7 @@ _REASONS: dict[str, tuple[bool, str]] = {
     "team_added_to_org": (False, "the workspace is being moved"),
     "team_access_not_granted": (True, "the app is not allowed in that workspace"),
     "team_not_found": (True, "the workspace is gone"),
-    "token_expired": (False, "the bot token has expired: set SLACK_BOT_TOKEN again"),
+    "token_expired": (True, "the bot token has expired: set SLACK_BOT_TOKEN again"),
     "token_revoked": (True, "the workspace has taken back the app's token"),
     "user_disabled": (True, "the account is deactivated"),
     "user_not_found": (True, "nobody has that account"),
@@ -76,6 +76,10 @@ _REASONS: dict[str, tuple[bool, str]] = {
 }
 """Slack's word: whether it is for good, and why in our words. What an operator can mend is not for good."""
 
+_TOKEN = frozenset(
+    {"account_inactive", "invalid_auth", "not_allowed_token_type", "not_authed", "token_expired", "token_revoked"}
+)
+"""The fault is the token's, not the address's."""
 _SLOWER = frozenset({"ratelimited", "rate_limited"})
 _ITS_FAULT = frozenset({"fatal_error", "internal_error", "service_unavailable", "request_timeout", "service_timeout"})
 """Slack stumbled while it worked: it may have carried the request out."""
@@ -88,8 +92,10 @@ _NO_ROUTE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN)
 class Refused(SendError):
     """Slack said no. `code`: its word for it, or ours: `unreachable`, `http_403`."""
 
-    def __init__(self, code: str, reason: str, *, permanent: bool, retry_after_s: float | None = None) -> None:
-        super().__init__(reason, permanent=permanent, retry_after_s=retry_after_s)
+    def __init__(
+        self, code: str, reason: str, *, permanent: bool, retry_after_s: float | None = None, everywhere: bool = False
+    ) -> None:
+        super().__init__(reason, permanent=permanent, retry_after_s=retry_after_s, everywhere=everywhere)
         self.code = code
 
 
@@ -126,35 +132,27 @@ class Client:
         self._pace = pace
         self._log = discreet_logger()
 
-    def call(
-        self, team: str, method: str, *, channel_limit: bool = False, timeout_s: int = TIMEOUT_S, **given: Any
-    ) -> Mapping[str, Any]:
-        """What Slack answered. One attempt; none at all while Slack has asked us to wait.
-
-        channel_limit   the method's limit counts by channel (chat.postMessage); the others' by workspace
-        raises          Refused, AmbiguousSend
-        """
-        answer, _ = self._call(
-            team, method, self._token_of(team), str(given.get("channel", "")) * channel_limit, timeout_s, given
-        )
+    def call(self, team: str, method: str, *, timeout_s: int = TIMEOUT_S, **given: Any) -> Mapping[str, Any]:
+        """What Slack answered. One attempt; none at all while Slack has asked us to wait. raises Refused, AmbiguousSend"""
+        answer, _ = self._call(team, method, self._token_of(team), timeout_s, given)
         return answer
 
     def scopes(self, token: str) -> frozenset[str] | None:
         """What the token may do, as auth.test says; None where it does not say. raises Refused, AmbiguousSend"""
-        _, headers = self._call("", "auth.test", token, "", TIMEOUT_S, {})
+        _, headers = self._call("", "auth.test", token, TIMEOUT_S, {})
         said = {name.lower(): value for name, value in headers.items()}.get("x-oauth-scopes")
         return None if said is None else frozenset(scope.strip() for scope in said.split(",") if scope.strip())
 
     def connects(self, app_token: str) -> None:
         """Ask for a socket's address and forget it: whether the app-level token is good. raises Refused, AmbiguousSend"""
-        self._call("", "apps.connections.open", app_token, "", TIMEOUT_S, {})
+        self._call("", "apps.connections.open", app_token, TIMEOUT_S, {})
 
     def web(self, token: str | None, timeout_s: int = TIMEOUT_S) -> WebClient:
         """The SDK's client with its retries off."""
         return WebClient(token=token, base_url=self._api_url, timeout=timeout_s, retry_handlers=[], logger=self._log)
 
     def closed_s(self, team: str, method: str, channel: str = "") -> float:
-        """Seconds for which Slack asked us not to call this."""
+        """Seconds for which Slack asked us not to call this; `chat.post` with a channel for everything that posts there."""
         return self._pace.closed_s((team, method, channel))
 
     def respond(self, url: str, body: Mapping[str, Any]) -> None:
@@ -174,9 +172,10 @@ class Client:
             raise Refused(f"http_{said.status_code}", "Slack no longer takes an answer there", permanent=True)
 
     def _call(
-        self, team: str, method: str, token: str, lane: str, timeout_s: int, given: Mapping[str, Any]
+        self, team: str, method: str, token: str, timeout_s: int, given: Mapping[str, Any]
     ) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-        key = (team, method, lane)
+        posts = method.startswith("chat.post")  # counted by channel, everything else by workspace
+        key = (team, "chat.post", str(given.get("channel", ""))) if posts else (team, method, "")
         if (wait := self._pace.closed_s(key)) > 0:
             raise Refused("ratelimited", "Slack asks us to wait", permanent=False, retry_after_s=wait)
         arguments = {name: value for name, value in given.items() if value is not None}
@@ -184,7 +183,8 @@ class Client:
         try:
             answer = self.web(token, timeout_s).api_call(method, **sent_as)
         except SlackApiError as error:
-            refused = _refusal(error.response.status_code, error.response.data, error.response.headers)
+            answer = error.response
+            refused = _refusal(answer.status_code, answer.data, answer.headers, is_only=not team)
             if isinstance(refused, Refused) and refused.code in _SLOWER:
                 self._pace.close(key, refused.retry_after_s or 1.0)
             raise refused from None
@@ -204,8 +204,8 @@ class Client:
             return False
 
 
-def _refusal(status: int, data: Any, headers: Mapping[str, Any]) -> SendError | AmbiguousSend:
-    """What an answer that is not `ok` means."""
+def _refusal(status: int, data: Any, headers: Mapping[str, Any], *, is_only: bool) -> SendError | AmbiguousSend:
+    """What an answer that is not `ok` means. `is_only`: there is no other workspace, so a bad token stops everything."""
     said = data.get("error") if isinstance(data, Mapping) else None
     code = said if isinstance(said, str) and _CODE.fullmatch(said) else ""
     if status == 429 or code in _SLOWER:
@@ -217,6 +217,8 @@ def _refusal(status: int, data: Any, headers: Mapping[str, Any]) -> SendError | 
     is_for_good, reason = _REASONS.get(code, (False, f"Slack said no: {code or f'status {status}'}"))
     if code == "missing_scope" and isinstance(needed := data.get("needed"), str):
         reason = f"the app lacks the scope {needed[:100]}: install it again from its manifest"
+    if code in _TOKEN and is_only:
+        return Refused(code, reason, permanent=False, everywhere=True)
     return Refused(code or f"http_{status}", reason, permanent=is_for_good)
 
 
@@ -224,7 +226,7 @@ def _failed(error: Exception) -> SendError | AmbiguousSend:
     """What it means that no whole answer came."""
     reason = error.reason if isinstance(error, URLError) else None
     if isinstance(reason, _NEVER_LEFT) or (isinstance(reason, OSError) and reason.errno in _NO_ROUTE):
-        return Refused("unreachable", "Slack cannot be reached from here", permanent=False)
+        return Refused("unreachable", "Slack cannot be reached from here", permanent=False, everywhere=True)
     return AmbiguousSend(f"no answer came from Slack: {type(reason or error).__name__}")
 
 

@@ -1,7 +1,7 @@
 """Slack's door: signed HTTP requests or a socket, the same handlers behind both; nothing is acknowledged before it is kept.
 
-Bolt acknowledges an event before its listener runs, unless it is told to process before it responds. It is told so here, and its
-one listener does one short thing: read the payload, hand it to the front, which returns once it is stored, then acknowledge.
+Bolt acknowledges an event before its listener runs, unless it is told to process before it responds. It is told so here, and
+its listener does one short thing: read the payload, hand it to the front, which returns once it is stored, then acknowledge.
 What raises, or cannot be stored, is answered with 503 (over the socket: not at all), and Slack delivers an event again.
 Bolt's own authorization would ask Slack who we are before each listener; ours asks nobody: no listener here uses a token.
 
@@ -297,7 +297,7 @@ class Edge:
         elif isinstance(heard, FormSent):
             return self._form_back(heard)
         elif heard is not None:
-            self._front.hear(heard)
+            self._hear(heard)
             if heard.act == "left" and not heard.account:
                 self._aside.gone(heard)
             elif heard.act == "ask" and heard.place.surface == "pane":
@@ -307,7 +307,7 @@ class Edge:
     def _ask_for_more(self, wanted: FormWanted) -> None:
         """Open the form. Nothing is done yet, so nothing is to be kept; an old button whose form is gone is a press."""
         if self._front.form(wanted.press.verb, PLATFORM) is None:
-            self._front.hear(wanted.press)
+            self._hear(wanted.press)
         else:
             self._later.submit(self._aside.open_form, wanted)
 
@@ -317,8 +317,15 @@ class Edge:
         below = _field_for(sent, needs_choice=form is not None and form.needs_choice)
         if below and (objection := self._front.objection(press)) is not None:
             return {below: str(objection)}
-        self._front.hear(press)
+        self._hear(press)
         return None
+
+    def _hear(self, heard: Heard) -> None:
+        """Keep it. With many workspaces a conversation is named with its workspace, as in the receipt of what is sent there."""
+        place = heard.place
+        if self._settings.slack_client_id and place.team and place.channel:
+            heard = replace(heard, place=replace(place, channel=f"{place.team}/{place.channel}"))
+        self._front.hear(heard)
 
 
 class _Socket(SocketModeHandler):

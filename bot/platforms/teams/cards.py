@@ -233,13 +233,13 @@ def _facts(facts: Iterable[Fact]) -> Iterator[Json]:
     """Harmless facts in a FactSet, the others as lines, in their order."""
     table: list[Json] = []
     for fact in facts:
-        label, value = _visible(fact.label), str(fact.value)
-        if _harmless(label) and _harmless(value):
-            table.append({"title": label, "value": value})
+        label, values = _visible(fact.label), [shown for line in fact.value.splitlines() if (shown := _visible(line))]
+        if len(values) == 1 and _harmless(label) and _harmless(values[0]):
+            table.append({"title": label, "value": values[0]})
             continue
         yield from _tables(table)
         table = []
-        yield from _lone_fact(label, [shown for line in value.splitlines() if (shown := _visible(line))])
+        yield from _lone_fact(label, values)
     yield from _tables(table)
 
 
