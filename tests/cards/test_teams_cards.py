@@ -504,6 +504,12 @@ def test_no_text_does_anything_but_be_read(one: str, two: str, three: str) -> No
     assert seen.startswith(told)
 
 
+@pytest.mark.parametrize("value", ["- x", " - x", "\n1. x", "\t# x", " > x", "x ", "\u200b- x", "1.", "-"])
+def test_blanks_before_a_mark_do_not_hide_it(value: str) -> None:
+    """Lost: a value that begins with a blank becomes a list on Teams (found by ten thousand generated cards)."""
+    drawn(Card("notice", Wording(value), Wording(value), (Fact(say("Label"), Wording(value)), Fact(Wording(value), say("v")))))
+
+
 @given(TEXT)
 @SOAK
 def test_a_quoted_passage_is_as_inert_and_reads_the_same(text: str) -> None:
