@@ -463,6 +463,7 @@ def texts_of(node: object) -> Iterator[str]:
         ("*x*", {**p("*x*"), "emoji": False}),
         ("feed era_unposted", {**p("feed era_unposted"), "emoji": False}),
         ("> x", {**p("> x"), "emoji": False}),
+        ("see https://evil.example", {**p("see https://evil.example"), "emoji": False}),
         ("10:30:45", {**p("10:30:45"), "emoji": False}),
         ("_<!channel>_", {**p("_<\u2060!channel>_"), "emoji": False}),
     ],
