@@ -9,6 +9,7 @@ import logging
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ _PROMPTS = 4
 _TITLE = 100
 _OUTSIDE = frozenset({"not_in_channel", "channel_not_found", "user_not_in_channel", "is_archived", "http_404", "bad_url"})
 """Where an answer that only one person sees cannot be shown in the channel: there are other ways to them."""
+_GONE = frozenset({"message_not_found", "thread_not_found", "cannot_reply_to_message"})
+"""The question, or the thread that it stood in, was deleted."""
 _NOBODY = frozenset({"user_not_found", "users_not_found", "user_not_visible"})
 _log = logging.getLogger(__name__)
 
@@ -131,9 +134,16 @@ class Slack:
             return self._privately(heard, drawn, again=again)
         return self._answer(heard, drawn, place.thread if place.surface != "channel" else place.thread or place.message, again)
 
-    def _answer(self, heard: Heard, drawn: Sequence[Message], thread: str, again: bool) -> Receipt:
-        """A message in the conversation that the person is in, once."""
-        return self._once(*self._spot(heard), drawn, heard, thread, again)
+    def _answer(self, heard: Heard, drawn: Sequence[Message], thread: str, again: bool) -> Receipt | None:
+        """A message in the conversation that the person is in, once. Where its thread is gone, beside it."""
+        try:
+            return self._once(*self._spot(heard), drawn, heard, thread, again)
+        except SendError as refused:
+            if not thread or getattr(refused, "code", "") not in _GONE:
+                raise
+        if heard.place.surface == "channel":
+            return self._privately(replace(heard, place=replace(heard.place, thread="")), drawn, again=again)
+        return self._once(*self._spot(heard), drawn, heard, "", again)
 
     def _once(self, team: str, channel: str, drawn: Sequence[Message], heard: Heard, thread: str, again: bool) -> Receipt:
         marker = f"heard:{heard.key}"
@@ -141,12 +151,17 @@ class Slack:
         return self._receipt(team, channel, said or self._post(team, channel, drawn, marker, thread))
 
     def _replace(self, heard: Heard, drawn: Sequence[Message]) -> Receipt | None:
-        """The pressed message becomes this card. One that only one person sees can be reached by its response_url alone."""
-        if heard.details.get("ephemeral") and heard.details.get("response_url"):
-            self._respond(heard, drawn, replace_original=True)
-            return None
+        """The pressed message becomes this card; where it cannot any more, the card is shown to who pressed."""
         team, channel = self._spot(heard)
-        self._edit(team, channel, heard.place.message, drawn[0])
+        try:
+            if heard.details.get("ephemeral") and heard.details.get("response_url"):  # there is no other way to reach it
+                self._respond(heard, drawn, replace_original=True)
+                return None
+            self._edit(team, channel, heard.place.message, drawn[0])
+        except SendError as refused:
+            if not refused.permanent:
+                raise
+            return self._privately(heard, drawn, again=True)
         return self._receipt(team, channel, heard.place.message)
 
     def _privately(self, heard: Heard, drawn: Sequence[Message], *, again: bool) -> Receipt | None:
@@ -432,6 +447,8 @@ class Slack:
                     cursor=cursor or None,
                 )
             except SendError as refused:
+                if thread and getattr(refused, "code", "") in _GONE:
+                    return None
                 raise AmbiguousSend(f"it cannot be looked up: {refused.reason}") from None
             for message in _maps(page.get("messages")):
                 if _marker_of(message) == marker and isinstance(message.get("ts"), str):

@@ -66,6 +66,7 @@ _REASONS: dict[str, tuple[bool, str]] = {
     "team_added_to_org": (False, "the workspace is being moved"),
     "team_access_not_granted": (True, "the app is not allowed in that workspace"),
     "team_not_found": (True, "the workspace is gone"),
+    "thread_not_found": (True, "the thread is gone"),
     "token_expired": (True, "the bot token has expired: set SLACK_BOT_TOKEN again"),
     "token_revoked": (True, "the workspace has taken back the app's token"),
     "user_disabled": (True, "the account is deactivated"),
