@@ -13,7 +13,8 @@ import re
 import sys
 import threading
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, TextIO
@@ -24,6 +25,8 @@ from bot.settings import Settings
 OURS = frozenset({"bot", "knowledge", "connectors", "prompts", "holdfast", "__main__"})
 """The first part of the names of our own loggers."""
 
+_LENT = re.compile(r"bot\.platforms\.\w+\.library(?:\..*)?")
+"""A logger of ours that a platform hands to its SDK: what is written to it is the SDK's."""
 _LONGEST = 4_000
 """Characters of a message that are looked at; what comes after is cut off."""
 _FOREIGN = 300
@@ -195,7 +198,7 @@ class _Handler(logging.StreamHandler[TextIO]):
 
 
 def _is_ours(record: logging.LogRecord) -> bool:
-    return record.name.split(".")[0] in OURS
+    return record.name.split(".")[0] in OURS and not _LENT.fullmatch(record.name)
 
 
 class _Scrubbed(logging.Formatter):
@@ -210,8 +213,18 @@ class _Scrubbed(logging.Formatter):
             return self._scrub.foreign(_said(record, record.args))
         given: Any = record.args
         if isinstance(given, tuple):
-            given = tuple(self._scrub.error(each) if isinstance(each, BaseException) else each for each in given)
+            given = tuple(self._argument(each) for each in given)
         return self._scrub.ours(_said(record, given))
+
+    def _argument(self, given: Any) -> Any:
+        """An argument of a line of ours: errors and bodies scrubbed as other people's words are; of a whole object its kind."""
+        if isinstance(given, BaseException):
+            return self._scrub.error(given)
+        if isinstance(given, Mapping | bytes):
+            return self._scrub.foreign(str(given))
+        if is_dataclass(given) and type(given).__str__ is object.__str__:
+            return f"{type(given).__name__}(…)"
+        return given
 
     def error(self, record: logging.LogRecord) -> str:
         info = record.exc_info

@@ -12,11 +12,13 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from bot import logs
+from bot.chat import Heard, Place
 from bot.settings import Settings
 
 ROOT = Path(__file__).parent.parent
@@ -47,7 +49,8 @@ BODIES = (
 FOREIGN = (
     "slack_bolt.App", "slack_bolt.RequestVerification", "slack_sdk.web.base_client", "slack_sdk.socket_mode.builtin.client",
     "microsoft_teams.apps", "microsoft_teams.api", "msal.application", "httpx", "httpcore.http11", "uvicorn.error",
-    "uvicorn.access", "asyncio", "apscheduler.executors.default", "sqlalchemy.engine.Engine", "urllib3.connectionpool",
+    "uvicorn.access", "bot.platforms.slack.library", "asyncio", "apscheduler.executors.default", "sqlalchemy.engine.Engine",
+    "urllib3.connectionpool",
 )  # fmt: skip
 LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
 
@@ -113,6 +116,8 @@ def _force(number: int) -> None:
     """One error of many kinds: its logger, level, words, arguments, causes and extras change with `number`."""
     logger, level = logging.getLogger(FOREIGN[number % len(FOREIGN)]), LEVELS[number % len(LEVELS)]
     body, secret = BODIES[number % len(BODIES)], list(SECRETS.values())[number % len(SECRETS)]
+    place = Place("slack", "T1", "C1")
+    heard = Heard("slack:Ev1", "ask", "U1", place, datetime(2026, 3, 2, tzinfo=UTC), text=CANARY)
     logger.log(level, "Received body: %s with %s", body, secret)
     logger.log(level, f"Sending {body}, headers: {{'Authorization': 'Bearer {secret}'}}", extra={"body": body})
     logger.log(level, "request %(text)s", {"text": f"{body} {secret}"})
@@ -130,6 +135,7 @@ def _force(number: int) -> None:
         ours = logging.getLogger("bot.platforms.slack")
         ours.log(level, "it failed: %s", error, exc_info=number % 2 == 0, extra={"why": error, "token": secret})
         ours.log(level, "sent with %s", secret)
+        ours.log(level, "heard %s, %r, %s", heard, BODY, repr(BODY).encode())
 
 
 @pytest.mark.parametrize("secret", SECRETS.values())
