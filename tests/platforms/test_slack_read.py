@@ -56,7 +56,9 @@ PANE = {"user_id": "U01", "channel_id": "D01", "thread_ts": "17.0", "context": {
 
 
 def heard(act: Any, **more: Any) -> Heard:
-    place = {name: more.pop(name) for name in ("team", "channel", "thread", "message", "surface") if name in more}
+    place: dict[str, Any] = {
+        name: more.pop(name) for name in ("team", "channel", "thread", "message", "surface") if name in more
+    }
     plain: dict[str, Any] = {"key": "slack:Ev001", "account": "U01", "at": NOW}
     where: dict[str, Any] = {"platform": "slack", "team": "T01", "channel": "", **place}
     return Heard(act=act, place=Place(**where), **{**plain, **more})
