@@ -83,6 +83,7 @@ def test_an_answer_that_never_comes_is_ambiguous(bot: Bot, monkeypatch: pytest.M
 
 def test_an_answer_that_drips_is_ambiguous(bot: Bot, monkeypatch: pytest.MonkeyPatch) -> None:
     """Lost: a server that sends a byte now and then holds a sender for ever."""
+    bot.teams._connector.tokens.get()
     monkeypatch.setattr(connector, "TIMEOUT_S", -1.0)
     with pytest.raises(AmbiguousSend):
         bot.teams.send(CHAT, NUDGE, "N1:1")

@@ -93,12 +93,14 @@ class Teams:
         return [Route(PATH, self._receive, methods=["POST"])]
 
     def start(self) -> None:
-        """Have the SDK imported before the first request waits for it."""
+        """Have everything made, and the SDK imported, before the first request waits for it."""
+        _ = self._connector
         if self._settings.teams_client_id:
             _ = self._callers.validator
 
     def stop(self) -> None:
-        self._connector.close()
+        if "_connector" in vars(self):
+            self._connector.close()
 
     # --- what comes in -----------------------------------------------------------------------------------------------------
 
