@@ -14,6 +14,7 @@ from tests.behaviour import ledgers
 from tests.behaviour.chat import Chat, ConsoleChat
 from tests.behaviour.slack import PEOPLE, on_fake_slack, on_local_slack
 from tests.behaviour.small import Opens, Small, published_home
+from tests.behaviour.teams import on_teams
 from tests.fakes import local_slack
 from tests.fakes.local_slack import LocalSlack
 from tests.fakes.slack import Mode
@@ -24,6 +25,7 @@ NAMES = [
     "slack-socket",
     pytest.param("local-slack-http", marks=pytest.mark.stand_in),
     pytest.param("local-slack-socket", marks=pytest.mark.stand_in),
+    "teams",
 ]
 Driver = Callable[[Opens], AbstractContextManager[Chat]]
 _PASSED = pytest.StashKey[bool]()
@@ -108,6 +110,7 @@ DRIVERS: dict[str, Driver] = {
     "console": _on_console,
     "slack-http": lambda opens: on_fake_slack(opens, "http"),
     "slack-socket": lambda opens: on_fake_slack(opens, "socket"),
+    "teams": on_teams,
 }
 
 

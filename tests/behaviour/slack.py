@@ -271,7 +271,7 @@ def on_local_slack(opens: Opens, slack: LocalSlack) -> Iterator[SlackChat]:
 
 @contextmanager
 def _connected(opens: Opens, slack: Slack | LocalSlack, mode: fake_slack.Mode, port: int = 0) -> Iterator[SlackChat]:
-    tokens = {"slack_api_url": slack.url, "slack_bot_token": slack.bot_token}
+    tokens: Json = {"slack_api_url": slack.url, "slack_bot_token": slack.bot_token, "bundle_from": 0}
     tokens |= {"slack_app_token": slack.app_token} if mode == "socket" else {"slack_signing_secret": slack.signing_secret}
     small = opens(practice=PRACTICE + ADDRESSES, settings=tokens)
     platform: Any = small.holdfast.chats["slack"]

@@ -191,6 +191,11 @@ class Small:
             holdfast.ingest([STARTER], publish=True, by="olu", now=PUBLISHED)
         return Small(home, holdfast, clock)
 
+    @property
+    def writes_on(self) -> Platform:
+        """Where its people are written to: a chat service, or the console where the settings name none."""
+        return next(iter(self.holdfast.chats.values()), self.holdfast.console)
+
     # --- the software of the practice ----------------------------------------------------------------------------------
 
     def report(self, site: str = "harbor", *claims: Claim, gone: Sequence[str] = (), when: datetime | None = None) -> None:

@@ -381,20 +381,20 @@ def test_not_mine_after_on_it_leaves_nobody_on_it(chat: Chat) -> None:
 
 def test_a_card_that_was_answered_on_its_way_is_put_right(chat: Chat) -> None:
     """Without this a card with live buttons stays in the chat for something that is over."""
-    small, console = chat.small, chat.small.holdfast.console
+    small, real = chat.small, chat.small.writes_on
     small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
     small.report("pine")
     small.tick()
 
     class Slow(Troubled):
         def send(self, address: str, card: Card, marker: str) -> Receipt:
-            receipt = console.send(address, card, marker)
+            receipt = real.send(address, card, marker)
             if card.kind == "nudge":
                 press = Press("bea", "wrong", marker.split(":")[0], "on its way", small.clock.at, "not-stalled")
                 assistant.press(small.holdfast.engine, small.holdfast.house, press)
             return receipt
 
-    small.holdfast.sends_to = Slow(console)
+    small.holdfast.sends_to = Slow(real)
     small.until(STALLED)
     assert small.nudge().ending == "wrong"
     assert chat.inbox("bea")[-1].buttons == []
