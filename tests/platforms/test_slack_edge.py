@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from starlette.applications import Starlette
 
 from bot.cards import reply, say
-from bot.chat import Button, Card
+from bot.chat import AmbiguousSend, Button, Card
 from bot.platforms.slack import Slack, manifest
 from bot.platforms.slack.blocks import button_value
 from tests.fakes import slack as fake
@@ -288,8 +288,10 @@ def _element(message: dict[str, Any], word: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])
-def test_slack_is_heard_the_same_over_both_doors(tmp_path: Path, engine: Engine, mode: fake.Mode) -> None:
-    """Lost: what works with a public address does not work without one, or the other way round."""
+def test_slack_is_heard_the_same_over_both_doors_and_nothing_of_it_is_logged(
+    tmp_path: Path, engine: Engine, mode: fake.Mode, everything_logged: pytest.LogCaptureFixture
+) -> None:
+    """Lost: what works with a public address does not work without one; or a log holds what people typed, and our tokens."""
     with together(tmp_path, engine, mode=mode) as (cloud, ours, ears):
         bea = cloud.person("Bea Ortiz", "bea@example.com")
         front = cloud.channel("front", [bea])
@@ -307,6 +309,14 @@ def test_slack_is_heard_the_same_over_both_doors(tmp_path: Path, engine: Engine,
             ("home", "home", ""),
             ("press", "dm", "done"),
         ]
+        for how in ("reset", "500", "refuse"):
+            cloud.trouble("chat.postMessage", how)
+            with pytest.raises(AmbiguousSend):
+                ours.send(front, Card("nudge", say("A claim has not moved.")), how)
+        lines = [each for each in everything_logged.records if not each.name.startswith(("websockets", "asyncio"))]
+        text = "\n".join(f"{each.getMessage()} {each.exc_text or ''}" for each in lines)
+        secrets = (cloud.bot_token, cloud.app_token, cloud.signing_secret)
+        assert [word for word in ("refund", "and here", "has not moved", *secrets) if word in text] == []
 
 
 @pytest.mark.parametrize("mode", ["http", "socket"])

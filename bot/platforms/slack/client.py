@@ -132,6 +132,7 @@ class Client:
         self._token_of = token_of
         self._pace = pace
         self._log = discreet_logger()
+        self._tls = ssl.create_default_context() if api_url.startswith("https:") else None  # reading it for each call is slow
 
     def call(self, team: str, method: str, *, timeout_s: int = TIMEOUT_S, **given: Any) -> Mapping[str, Any]:
         """What Slack answered. One attempt; none at all while Slack has asked us to wait. raises Refused, AmbiguousSend"""
@@ -150,7 +151,9 @@ class Client:
 
     def web(self, token: str | None, timeout_s: int = TIMEOUT_S) -> WebClient:
         """The SDK's client with its retries off."""
-        return WebClient(token=token, base_url=self._api_url, timeout=timeout_s, retry_handlers=[], logger=self._log)
+        return WebClient(
+            token=token, base_url=self._api_url, timeout=timeout_s, retry_handlers=[], logger=self._log, ssl=self._tls
+        )
 
     def closed_s(self, team: str, method: str, channel: str = "") -> float:
         """Seconds for which Slack asked us not to call this; `chat.post` with a channel for everything that posts there."""
@@ -160,7 +163,7 @@ class Client:
         """Write to a response_url. raises Refused, AmbiguousSend"""
         if not self._is_slacks(url):
             raise Refused("bad_url", "the address to answer at is not one of Slack's", permanent=True)
-        hook = WebhookClient(url, timeout=TIMEOUT_S, retry_handlers=[], logger=self._log)
+        hook = WebhookClient(url, timeout=TIMEOUT_S, retry_handlers=[], logger=self._log, ssl=self._tls)
         try:
             said = hook.send_dict(dict(body))
         except _UNREADABLE as error:
