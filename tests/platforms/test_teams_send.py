@@ -49,6 +49,15 @@ def test_a_card_is_one_message_that_can_be_edited_where_it_stands(bot: Bot) -> N
     assert "Noted" in str(edited.card)
 
 
+@pytest.mark.parametrize(
+    "change", [{"kind": "exception"}, {"kind": "review"}, {"kind": "digest"}, {"ref": ""}, {"buttons": ()}]
+)
+def test_only_an_open_nudge_asks_for_its_readers_view(bot: Bot, change: dict[str, Any]) -> None:
+    """Lost: opening the chat puts another card in the place of an exception to decide, or of several nudges in one."""
+    bot.teams.send(CHAT, replace(NUDGE, **change), "N1:1")
+    assert "refresh" not in bot.fake.chat_of("bea")[0].card
+
+
 def test_a_long_card_is_several_messages_and_edited_as_one(bot: Bot) -> None:
     """Lost: the end of a stand-up, or its old end below a new beginning."""
     receipt = bot.teams.send(CHAT, LONG, "digest:oak")
@@ -138,7 +147,9 @@ def test_a_channel_of_the_practice_file_is_written_to_without_a_reference(bot: B
     """Lost: the stand-up channel, in which nobody has mentioned the bot yet."""
     channel = bot.fake.add_channel("billing", ["bea"])
     receipt = bot.teams.send(channel.id, NOTED, "digest:1")
-    assert [posted.id for posted in bot.fake.messages(channel.id)] == [receipt.message]
+    [posted] = bot.fake.messages(channel.id)
+    assert posted.id == receipt.message
+    assert posted.activity["from"]["id"].startswith("28:")
 
 
 @pytest.mark.parametrize(

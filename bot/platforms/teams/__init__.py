@@ -49,8 +49,8 @@ CARD = "application/vnd.microsoft.card.adaptive"
 _MESSAGE = "application/vnd.microsoft.activity.message"
 _ERROR = "application/vnd.microsoft.error"
 _PREVIEW = "application/vnd.microsoft.card.thumbnail"
-_CHANGING = ("nudge", "escalation", "exception", "review")
-"""The kinds of card whose state moves on: a client asks again for its reader's view of them."""
+_RENEWED = ("nudge", "escalation")
+"""The kinds of card for which the core has a view of each reader's own."""
 
 log = logging.getLogger(__name__)
 
@@ -273,10 +273,8 @@ class Teams:
         return receipt
 
     def _say(self, heard: Heard, sentence: Wording) -> None:
-        words = {"text": inert(sentence), "textFormat": "plain"}
-        self._post(
-            heard.details, {"type": "message", **_ends(heard.details), **words, "channelData": {"holdfast": _marker(heard)}}
-        )
+        words = {"text": inert(sentence), "textFormat": "plain", "channelData": {"holdfast": _marker(heard)}}
+        self._post(heard.details, {"type": "message", **_ends(heard.details), **_below(heard), **words})
 
     # --- what goes out: the outbox ----------------------------------------------------------------------------------------
 
@@ -323,8 +321,9 @@ class Teams:
         return self._connector.post(self._service_url(reference), reference["conversation"], activity)
 
     def _drawn(self, card: Card, reference: Mapping[str, str]) -> list[Json]:
+        """The parts of a card. A client asks again for its reader's view of one open nudge, and of nothing else."""
         user = reference.get("user", "")
-        readers = (user,) if user and card.kind in _CHANGING else ()
+        readers = (user,) if user and card.kind in _RENEWED and card.ref and card.buttons else ()
         return adaptive(card, secrets.token_hex(4), self._form, readers=readers)
 
     def _reference(self, address: str) -> dict[str, str]:
@@ -333,7 +332,7 @@ class Teams:
         is_channel = address.startswith("19:")
         if not known and not is_channel:
             raise SendError("uninstalled", permanent=True)
-        return {**known, "conversation": address}
+        return {"bot": f"28:{self._settings.teams_client_id}", **known, "conversation": address}
 
     def _service_url(self, reference: Mapping[str, str]) -> str:
         """Where a conversation is served: as it told us, else where the last request came from, else Teams' common address."""
