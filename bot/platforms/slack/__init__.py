@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 _LONGEST_TURN_S = 2.5
 """How long a message waits for its turn in a channel, before its sender is told to come again."""
-_FORM_S = 2
-"""Seconds that opening a form may take: its trigger lives for 3."""
+_BRIEF_S = 2
+"""Seconds that opening a form may take, whose trigger lives for 3, and an ornament."""
 _PAGE = 200
 _PAGES = 100
 _EARLIER = timedelta(minutes=5)
@@ -224,7 +224,7 @@ class Slack:
             form = self._front.form(press.verb, self.name)
             if form is not None:
                 view = self._blocks.form(form, carried(press))
-                self._call(press.place.team, "views.open", timeout_s=_FORM_S, trigger_id=wanted.trigger, view=view)
+                self._call(press.place.team, "views.open", timeout_s=_BRIEF_S, trigger_id=wanted.trigger, view=view)
             return
         except (SendError, AmbiguousSend, ValueError) as failed:
             _log.warning("A form was not opened: %s.", failed)
@@ -246,7 +246,7 @@ class Slack:
         team, channel = self._spot(heard)
         where = {"channel_id": channel, "thread_ts": heard.place.thread or heard.place.message}
         try:
-            self._call(team, "assistant.threads.setStatus", **where, status=str(status))
+            self._call(team, "assistant.threads.setStatus", timeout_s=_BRIEF_S, **where, status=str(status))
         except Exception as failed:  # noqa: BLE001  an ornament, in a thread of its own
             _log.info("The side pane shows no status (%s).", type(failed).__name__)
 

@@ -120,7 +120,10 @@ class Edge:
         self._aside = aside
         self._client = client
         self._pool = ThreadPoolExecutor(settings.slack_pool, thread_name_prefix="slack")
-        self._later = ThreadPoolExecutor(8, thread_name_prefix="slack-aside")
+        self._forms = ThreadPoolExecutor(8, thread_name_prefix="slack-form")
+        self._statuses = ThreadPoolExecutor(
+            2, thread_name_prefix="slack-status"
+        )  # apart: a form cannot wait behind an ornament
         self._flow = self._oauth(installs, states) if installs and states else None
         self.app = self._bolt()
         self._socket: Any = None
@@ -159,8 +162,8 @@ class Edge:
         if self._socket:
             self._socket.close()
             self._socket = None
-        self._pool.shutdown()
-        self._later.shutdown()
+        for pool in (self._pool, self._forms, self._statuses):
+            pool.shutdown()
 
     def is_connected(self) -> bool:
         """Whether the socket is open."""
@@ -301,7 +304,7 @@ class Edge:
             if heard.act == "left" and not heard.account:
                 self._aside.gone(heard)
             elif heard.act == "ask" and heard.place.surface == "pane":
-                self._later.submit(self._aside.working, heard)
+                self._statuses.submit(self._aside.working, heard)
         return None
 
     def _ask_for_more(self, wanted: FormWanted) -> None:
@@ -309,7 +312,7 @@ class Edge:
         if self._front.form(wanted.press.verb, PLATFORM) is None:
             self._hear(wanted.press)
         else:
-            self._later.submit(self._aside.open_form, wanted)
+            self._forms.submit(self._aside.open_form, wanted)
 
     def _form_back(self, sent: FormSent) -> dict[str, str] | None:
         form = self._front.form(sent.press.verb, PLATFORM)
