@@ -68,10 +68,11 @@ def test_an_unreadable_file_is_set_aside_whole_and_told_once(chat: Chat) -> None
     small.report("harbor", Claim("C-1", START))
     small.tick()
     folder = small.home / "exports" / "harbor-claims"
-    (folder / "claims_2026-03-02T1000.csv").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 8)
-    small.until(START + timedelta(hours=2))
-    (folder / "claims_2026-03-02T1100.csv").write_bytes(b"PK\x03\x04" + bytes(range(256)) * 8)
-    small.until(START + timedelta(hours=3))
+    for hours in (1, 2):  # what cannot be read is known by the time that its file was written
+        file, written = folder / f"claims_2026-03-02T{9 + hours}00.csv", (START + timedelta(hours=hours)).timestamp()
+        file.write_bytes(b"PK\x03\x04" + bytes(range(256)) * 8)
+        os.utime(file, (written, written))
+        small.until(START + timedelta(hours=hours + 1))
     assert len(titled(chat.inbox("mona"), "A file was set aside · Harbor")) == 1
     with read(small.holdfast.engine) as session:
         assert session.get_one(Feed, "harbor-claims").as_of == START
