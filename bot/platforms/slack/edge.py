@@ -22,6 +22,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -160,7 +161,7 @@ class Edge:
         """Close the socket, and let what is under way end."""
         self._ended.set()
         if self._socket:
-            self._socket.close()
+            _close(self._socket)
             self._socket = None
         for pool in (self._pool, self._forms, self._statuses):
             pool.shutdown()
@@ -176,7 +177,7 @@ class Edge:
             try:
                 socket.connect()
                 if self._ended.is_set():
-                    socket.close()
+                    _close(socket)
                 return
             except (SlackClientError, OSError, ValueError) as error:
                 wait = _WAIT_S[min(tries, len(_WAIT_S) - 1)]
@@ -350,6 +351,14 @@ class _Nobody(Authorize):
 
     def __call__(self, *, enterprise_id: str | None, team_id: str | None, user_id: str | None, **_: Any) -> AuthorizeResult:
         return AuthorizeResult(enterprise_id=enterprise_id, team_id=team_id, user_id=user_id)
+
+
+def _close(socket: Any) -> None:
+    """Close a socket for good. The SDK stumbles, half-way, over a connection that ends at the same moment: then once more."""
+    for _ in range(2):
+        with suppress(AttributeError, OSError):
+            socket.close()
+            return
 
 
 def _field_for(sent: FormSent, *, needs_choice: bool) -> str:
