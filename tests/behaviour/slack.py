@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -289,4 +290,9 @@ def _connected(opens: Opens, slack: Slack | LocalSlack, mode: fake_slack.Mode, p
         slack.wait_for_sockets()
         yield SlackChat(small, slack)
     finally:
-        platform.stop()
+        stopping = threading.Thread(target=platform.stop)
+        stopping.start()
+        while stopping.is_alive():
+            if isinstance(slack, Slack):
+                slack.stir_sockets()
+            stopping.join(0.02)

@@ -528,6 +528,12 @@ class Slack:
             assert time.monotonic() < end, "the app did not open a socket"
             time.sleep(0.005)
 
+    def stir_sockets(self) -> None:
+        """Send a ping: the SDK closes a socket only when it has heard something, or after 3 s."""
+        for connection in list(self._sockets):
+            with suppress(ConnectionClosed):
+                connection.ping()
+
     def refresh_sockets(self) -> None:
         """Slack asks the app to connect anew, and closes the old sockets."""
         for connection in list(self._sockets):
