@@ -3,12 +3,14 @@
 #   make demo     the sample practice on a local page; prints the address
 #   make test     the whole suite
 #   make check    what CI runs: format, lint, types, imports, docs, and the suite
+#   make soak     the tests of what may go wrong, at full length: minutes to an hour
+#   make stand-ins  a local Slack to try things out with, in .stand-ins
 #   make bench    how much our bookkeeping costs, as ratios
 #   make docs     write the generated lists in docs/ again
 #   make lock     write locks/ again after a change in pyproject.toml; UPGRADE=--upgrade takes the newest versions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench docs lock ready-run ready-dev
+.PHONY: help demo test check soak stand-ins bench docs lock ready-run ready-dev
 
 PY := .venv/bin/python
 COMPILE = $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
@@ -29,6 +31,12 @@ check: ready-dev
 	$(PY) .venv/bin/lint-imports
 	$(PY) -m tests.docs_writer --check
 	@$(MAKE) --no-print-directory test
+
+soak: ready-dev
+	@HOLDFAST_SOAK=1 exec $(PY) -m pytest --timeout 3600 -rP
+
+stand-ins:
+	@exec bash .ci/stand_ins
 
 bench: ready-dev
 	@exec $(PY) -m tests.bench

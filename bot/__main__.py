@@ -104,12 +104,13 @@ def demo(options: argparse.Namespace, settings: Settings) -> int:
                 return 0
             from bot.app import Ticker
 
-            ticker = Ticker(holdfast.live, holdfast.settings.tick_s)
-            ticker.start()
-            try:
-                _serve(holdfast)
-            finally:
-                ticker.stop()
+            with holdfast.talking():
+                ticker = Ticker(holdfast.live, holdfast.settings.tick_s)
+                ticker.start()
+                try:
+                    _serve(holdfast)
+                finally:
+                    ticker.stop()
     return 0
 
 
@@ -158,8 +159,7 @@ def _serve(holdfast: Holdfast, *, signing_in: bool = False) -> None:
     def ready(address: str) -> None:
         print(f"Holdfast is at {address}\nPress Ctrl-C to stop.", flush=True)
 
-    more = holdfast.routes() if signing_in else ()
-    serve(holdfast, settings.host, settings.port, token, ready, more, signed_in=signed_in, url=settings.url)
+    serve(holdfast, settings.host, settings.port, token, ready, holdfast.routes(), signed_in=signed_in, url=settings.url)
 
 
 def run(options: argparse.Namespace, settings: Settings) -> int:

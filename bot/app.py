@@ -91,6 +91,10 @@ class Holdfast:
     """
 
     can_skip = False
+    page_for_all = False
+    """Whether whoever has no account on a chat service is written to on the page."""
+    is_silent = False
+    """While set, the chat services that the settings name are left alone."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
         self.settings = settings
@@ -144,9 +148,13 @@ class Holdfast:
             lambda: self.chats, self._due.set, self._heard.set, metrics.here.answered,
         )  # fmt: skip
 
-    @cached_property
+    @property
     def chats(self) -> Mapping[str, Chat]:
         """The chat services that the settings name."""
+        return {} if self.is_silent else self._chats
+
+    @cached_property
+    def _chats(self) -> Mapping[str, Chat]:
         made: dict[str, Chat] = {}
         if self.settings.has_slack:
             from bot.platforms.slack import Slack
@@ -231,7 +239,7 @@ class Holdfast:
                         found = accounts.address_of(session, practice, chat.name, person, may_write_first=chat.may_write_first)
                         if found:
                             return chat.name, found
-                if person.id not in practice.chat.get("console", {}).values():
+                if not self.page_for_all and person.id not in practice.chat.get("console", {}).values():
                     return None
             return "console", people.address_of(practice, "console", person) or person.id
 

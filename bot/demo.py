@@ -104,6 +104,8 @@ class Demo(Holdfast):
     """The sample practice as an installation whose clock can be skipped forward."""
 
     can_skip = True
+    page_for_all = True
+    is_silent = True  # until it is open: the history is not for anybody's chat
 
     def __init__(self, settings: Settings, story: Story | None = None) -> None:
         self.story = story or tell()
@@ -120,6 +122,7 @@ class Demo(Holdfast):
             self._furnish()
         self._advance(max(self.story.start, self.now()), progress)
         self._keep_clock()
+        self.is_silent = False
         self.demo_clock.run()
 
     def _furnish(self) -> None:
