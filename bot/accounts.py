@@ -90,6 +90,12 @@ def _link(session: Session, row: ChatAccount, person: Person, how: str, by: str,
     evidence.append(session, Event(what="account linked", at=now, subject=f"account:{person.id}", actor=by, detail=detail))
 
 
+def team_gone(session: Session, platform: str, team: str, why: str, now: datetime) -> bool:
+    """A whole workspace has removed the app. False where nobody of it was known, or all were known to be gone."""
+    query = select(col(ChatAccount.account)).where(col(ChatAccount.platform) == platform, col(ChatAccount.team) == team)
+    return sum(gone(session, platform, account, why, now) for account in session.scalars(query).all()) > 0
+
+
 def gone(session: Session, platform: str, account_or_address: str, why: str, now: datetime) -> bool:
     """An account can no longer be written to: blocked, uninstalled, deactivated. False where it was not known, or known so."""
     where = (col(ChatAccount.address) == account_or_address) | (col(ChatAccount.account) == account_or_address)

@@ -12,7 +12,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
@@ -20,14 +20,29 @@ from sqlmodel import col
 
 from bot import accounts, assistant, cards, digest, evidence, inbox, nudges
 from bot.cards import NOTICES, say
-from bot.chat import AmbiguousSend, Ask, CannotKeep, Card, Chat, Form, Heard, Known, Press, Receipt, Reply, SendError, Wording
+from bot.chat import (
+    AmbiguousSend,
+    Ask,
+    CannotKeep,
+    Card,
+    Chat,
+    Form,
+    Heard,
+    Known,
+    Press,
+    Receipt,
+    Reply,
+    SendError,
+    Wording,
+    heard_from_json,
+)
 from bot.evidence import Event
 from bot.inbox import NOT_OURS, Inbox, Taken
 from bot.items import FeedConfig
 from bot.metrics import Answered
 from bot.nudges import House
 from bot.practice import Person
-from bot.records import AccountClaim, ChatAccount, Delivery, insert_new, read, write
+from bot.records import AccountClaim, ChatAccount, Delivery, Incoming, insert_new, read, write
 from bot.settings import Settings
 from knowledge.library import Library
 
@@ -37,6 +52,8 @@ _REMEMBERED = 2000
 """How many questions are kept in memory as they were typed, until a worker of this process takes them up."""
 _HELP = re.compile(r"help|hilfe|\?+|what can you do\??|hello|hi|hey|start", re.IGNORECASE)
 _PAGE = re.compile(r"(?:my |the )?page|sign ?in|log ?in", re.IGNORECASE)
+DOUBLE_CLICK = timedelta(seconds=3)
+"""Two clicks on one drawn button within this time are one press."""
 _REASONED = ("cant", "wrong")
 
 
@@ -67,6 +84,8 @@ class Front:
     def hear(self, heard: Heard) -> bool:
         """Keep it, redacted, for a worker. False where it was kept before. raises CannotKeep"""
         is_new = self._keep(heard, at_once=False)
+        if not is_new and heard.act == "press" and self._is_another_press(heard):
+            is_new = self._keep(replace(heard, key=f"{heard.key}:{heard.details['pressed_at']}"), at_once=False)
         self.wake()
         return is_new
 
@@ -122,6 +141,17 @@ class Front:
                 while len(self._typed) > _REMEMBERED:
                     self._typed.popitem(last=False)
         return self.inbox.keep(redacted, self.now(), at_once=at_once)
+
+    def _is_another_press(self, heard: Heard) -> bool:
+        """Whether this is no double click of the press that was kept, but the same button pressed once more."""
+        pressed = heard.details.get("pressed_at", "")
+        with read(self.engine) as session:
+            kept = session.get(Incoming, heard.key)
+            return (
+                kept is not None
+                and pressed not in ("", dict(kept.heard["details"]).get("pressed_at"))
+                and heard.at - heard_from_json(kept.heard).at > DOUBLE_CLICK
+            )
 
     def _redacted(self, heard: Heard) -> Heard:
         """Without anything that a person typed and that could name a patient. A time stays a time."""
@@ -244,10 +274,12 @@ class Front:
     def _reply(self, heard: Heard) -> Reply:
         match heard.act:
             case "left":
+                why, platform = heard.details.get("why", "uninstalled"), heard.place.platform
                 with write(self.engine) as session:
-                    accounts.gone(
-                        session, heard.place.platform, heard.account, heard.details.get("why", "uninstalled"), self.now()
-                    )
+                    if heard.account:
+                        accounts.gone(session, platform, heard.account, why, self.now())
+                    elif heard.place.team:
+                        accounts.team_gone(session, platform, heard.place.team, why, self.now())
                 return Reply(None)
             case "ask" if heard.details.get("follow_up"):
                 with read(self.engine) as session:

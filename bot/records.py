@@ -494,11 +494,11 @@ def open_engine(url: str, patience_s: float = 30.0) -> Engine:
     milliseconds = int(patience_s * 1000)
     if not url.startswith("sqlite"):
         waits = {} if patience_s >= 30 else {"connect_timeout": 2, "options": f"-c lock_timeout={milliseconds}"}
-        return create_engine(url, pool_pre_ping=True, connect_args=waits)
+        return create_engine(url, pool_pre_ping=True, connect_args=waits, hide_parameters=True)
     file = make_url(url).database
     if file and file != ":memory:":
         Path(file).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(url, connect_args={"timeout": patience_s, "check_same_thread": False})
+    engine = create_engine(url, connect_args={"timeout": patience_s, "check_same_thread": False}, hide_parameters=True)
     event.listen(engine, "connect", partial(_sqlite_connected, milliseconds))
     event.listen(engine, "begin", _sqlite_begin)
     return engine

@@ -136,7 +136,7 @@ MEANT: dict[str, tuple[dict[str, Any], Heard]] = {
     "a button": (
         pressed({"type": "button", "action_id": "hf:0:done", "value": DONE, "action_ts": "18.0"}),
         heard("press", key="slack:U01:a1b2c3d4:done:N7", channel="C01", thread="17.0", message="17.5", surface="channel",
-              verb="done", target="N7", details={"response_url": URL}),
+              verb="done", target="N7", details={"response_url": URL, "pressed_at": "18.0"}),
     ),
     "a feedback button": (
         pressed({"type": "feedback_buttons", "action_id": "hf:0:feedback", "value": DONE}),

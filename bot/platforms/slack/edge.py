@@ -40,7 +40,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from bot import cards
+from bot import cards, metrics
 from bot.chat import Front, Heard
 from bot.platforms.slack import manifest
 from bot.platforms.slack.client import Client, discreet_logger
@@ -203,7 +203,10 @@ class Edge:
         payload = decoded(text)
         if payload is None:
             return Response(status_code=400)
-        return await self._pooled(self._received, payload)
+        came = time.monotonic()
+        answer = await self._pooled(self._received, payload)
+        metrics.here.acked(PLATFORM, "http", time.monotonic() - came)
+        return answer
 
     async def _install(self, request: Request) -> Response:
         return await self._pooled(self._flowed, "handle_installation", request)
@@ -340,7 +343,9 @@ class _Socket(SocketModeHandler):
         super().__init__(app, **given)
 
     def handle(self, client: Any, req: Any) -> None:
+        came = time.monotonic()
         answer = self._answered(req.payload)
+        metrics.here.acked(PLATFORM, "socket", time.monotonic() - came)
         send_response(client, req, BoltResponse(status=200) if answer.status == 400 else answer, time.time())
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast, get_args
 
@@ -244,6 +244,8 @@ def _press(body: Mapping[str, Any], now: datetime) -> Heard | FormWanted | None:
     if drawn is None:
         when = _id(action.get("action_ts")) or _id(body.get("trigger_id")) or f"{now.timestamp():.6f}"
         return Heard(f"{PLATFORM}:{account}:{STALE}:{when}", "press", account, place, now, verb=STALE, details=details)
+    if pressed_at := _id(action.get("action_ts")):
+        details |= {"pressed_at": pressed_at}
     press = Heard(
         f"{PLATFORM}:{account}:{drawn.nonce}:{drawn.verb}:{drawn.target}",
         "press",
@@ -276,6 +278,8 @@ def _sent(body: Mapping[str, Any], now: datetime) -> Heard | FormSent | None:
     if press.account != account:
         return None
     values = _map(_map(view.get("state")).get("values"))
+    if opened := _id(view.get("id")):
+        press = replace(press, details={**press.details, "pressed_at": opened})
     return FormSent(press, _text(code), _text(typed), tuple(name for name in values if isinstance(name, str)))
 
 

@@ -21,6 +21,7 @@ import json
 import logging
 import secrets
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -35,6 +36,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from bot import metrics
 from bot.cards import say
 from bot.chat import AmbiguousSend, CannotKeep, Card, Form, Front, Heard, Known, Receipt, Reply, SendError, Wording
 from bot.platforms.teams.cards import adaptive, inert, summary
@@ -112,7 +114,9 @@ class Teams:
         if body is None:
             return JSONResponse({"error": "too large"}, 413)
         tokens = request.headers.getlist("authorization")
+        came = time.monotonic()
         status, said = await run_in_threadpool(self._handle, tokens, body, _is_from_here(request))
+        metrics.here.acked(self.name, "http", time.monotonic() - came)
         return JSONResponse(said, status)
 
     def _handle(self, tokens: Sequence[str], body: bytes, is_from_here: bool) -> Answer:
