@@ -1,0 +1,397 @@
+"""Messages arrive once, in order, and only where they still make sense, whatever the chat service does to them.
+
+Each test prints its figure. HOLDFAST_SOAK=1 runs them at full length; without it they do a tenth of that.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_sdk.web import WebClient
+from starlette.applications import Starlette
+
+from bot import cards, nudges, sweep
+from bot.platforms.slack.client import Client
+from bot.records import write
+from tests.behaviour.slack import PEOPLE, SlackChat, on_fake_slack, pressables
+from tests.behaviour.small import START, Claim, Installation, Small, at, published_home
+from tests.behaviour.teams import on_teams
+from tests.fakes import teams as fake_teams
+from tests.fakes.serving import serving
+from tests.fakes.slack import How, Slack
+
+SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
+STALLED = at("2026-03-04", "08:30")
+ACCOUNT = {person: account for account, person in PEOPLE.items()}
+LOST: tuple[How, ...] = ("reset", "close", "hang", "500")
+"""The ways in which Slack takes a message and does not say so."""
+
+
+def full(n: int) -> int:
+    """`n` at full length, a tenth of it otherwise."""
+    return n if SOAK else n // 10
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("published")
+    published_home(home)
+    return home
+
+
+@pytest.fixture
+def opens(published: Path, tmp_path: Path) -> Iterator[Callable[..., Small]]:
+    opened: list[Small] = []
+
+    def open_one(**how: Any) -> Small:
+        opened.append(Small.open(published, tmp_path / f"home{len(opened)}", **how))
+        return opened[-1]
+
+    yield open_one
+    for small in opened:
+        small.holdfast.close()
+
+
+@pytest.fixture
+def chat(opens: Callable[..., Small]) -> Iterator[SlackChat]:
+    with on_fake_slack(opens, "http") as made:
+        yield made
+
+
+def stalled(small: Small, count: int) -> Small:
+    """So many claims lie still at Harbor; it is one minute before they have done so for 48 hours."""
+    small.report("harbor", *(Claim(f"C-{n}", START - timedelta(minutes=30)) for n in range(1, count + 1)))
+    small.report("pine")
+    small.tick()
+    small.clock.at = STALLED - timedelta(minutes=1)
+    small.tick()
+    return small
+
+
+def markers(slack: Slack, person: str = "bea") -> Counter[str]:
+    """How many messages carry each delivery's mark, in a person's direct messages."""
+    found = (
+        m.get("metadata", {}).get("event_payload", {}).get("marker", "") for m in slack.messages(slack.dm(ACCOUNT[person]))
+    )
+    return Counter(marker for marker in found if marker)
+
+
+def planned(small: Small, person: str = "bea") -> list[str]:
+    """The marks of the first nudges to a person."""
+    return [d.marker for d in small.deliveries() if d.kind == "nudge" and d.person == person and d.marker.endswith(":1")]
+
+
+# --- answers that are lost --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", LOST)
+def test_a_message_that_slack_took_without_saying_so_is_not_sent_again(
+    chat: SlackChat, monkeypatch: pytest.MonkeyPatch, how: How
+) -> None:
+    """Without this every dropped connection is a nudge that comes twice, and people stop reading them."""
+    assert Client.call.__kwdefaults__ is not None
+    monkeypatch.setitem(Client.call.__kwdefaults__, "timeout_s", 0.2)
+    count, small, slack = full(100), stalled(chat.small, full(100)), chat.slack
+    assert isinstance(slack, Slack)
+    trouble = slack.trouble("chat.postMessage", how, times=count, for_s=0.4)
+    small.clock.at = STALLED
+    small.tick()
+    doubted = {d.marker: d.state for d in small.deliveries() if d.marker in planned(small)}
+    for _ in range(8 + count // 5):
+        small.clock.at += timedelta(seconds=15)
+        small.tick()
+    ours = planned(small)
+    assert len(ours) == trouble.met == count
+    uncertain = Counter(str(event.detail["marker"]) for event in small.events("send uncertain"))
+    found = Counter(str(event.detail["marker"]) for event in small.events("send found"))
+    assert {marker: markers(slack)[marker] for marker in ours} == dict.fromkeys(ours, 1)
+    assert uncertain == found == dict.fromkeys(ours, 1)
+    assert {d.state for d in small.deliveries() if d.marker in ours} == {"sent"}
+    assert "ambiguous" in doubted.values()
+    assert small.verify().ok
+    print(f"{how}: {count} answers lost, {count} messages, {sum(uncertain.values())} passed through doubt")
+
+
+def test_the_sdks_own_client_fails_at_what_ours_is_held_to() -> None:
+    """Without this nobody knows that lost answers make a client post twice, and the figure above proves nothing."""
+    count, slack, met = full(100), Slack(), set[str]()
+    slack.person("Bea", id="U0BEA")
+
+    def is_first(arguments: Any) -> bool:
+        fresh = arguments["text"] not in met and arguments["text"].startswith(how)
+        met.update([arguments["text"]] if fresh else [])
+        return fresh
+
+    def post(text: str) -> None:
+        client = WebClient(slack.bot_token, base_url=slack.url)
+        client.chat_postMessage(channel="U0BEA", text=text, unfurl_links=False, unfurl_media=False)
+
+    how: How
+    for how in ("reset", "close"):
+        slack.trouble("chat.postMessage", how, times=None, only=is_first)
+        with ThreadPoolExecutor(10) as pool:
+            list(pool.map(post, (f"{how} {n}" for n in range(count))))
+        slack.calm()
+    came = Counter(str(message["text"]) for message in slack.messages(slack.dm("U0BEA")))
+    slack.close()
+    assert sorted(came.values()) == [2] * 2 * count
+    print(f"the SDK's default client: {2 * count} answers lost, {sum(came.values())} messages")
+
+
+# --- nobody can look --------------------------------------------------------------------------------------------------------
+
+
+def test_while_slack_shows_no_history_a_nudge_comes_once_more_at_most_and_says_so(chat: SlackChat) -> None:
+    """Without this an outage of the history turns each lost answer into a message every few minutes, for hours."""
+    count, small, slack = full(100), stalled(chat.small, full(100)), chat.slack
+    assert isinstance(slack, Slack)
+    slack.trouble("chat.postMessage", "reset", times=None)
+    slack.trouble("conversations.history", "refuse", times=None)
+    small.clock.at = STALLED
+    small.until(STALLED + timedelta(hours=2))
+    slack.calm()
+    small.until(STALLED + timedelta(hours=2, minutes=30))
+    ours, came = planned(small), markers(slack)
+    assert len(ours) == count
+    assert all(1 <= came[marker] <= 2 for marker in ours), came
+    uncertain = Counter(str(event.detail["marker"]) for event in small.events("send uncertain"))
+    repeated = Counter(str(event.detail["marker"]) for event in small.events("send repeated"))
+    assert all(uncertain[marker] >= 1 for marker in ours)
+    assert {marker: came[marker] - 1 for marker in ours} == {marker: repeated[marker] for marker in ours}
+    marked = [m for m in slack.messages(slack.dm(ACCOUNT["bea"])) if "You may have this already" in str(m["blocks"])]
+    assert len(marked) == sum(repeated.values())
+    assert {d.state for d in small.deliveries() if d.marker in ours} == {"sent"}
+    assert small.verify().ok
+    extra = sum(repeated[marker] for marker in ours)
+    assert extra > 0
+    print(f"no history for 2 h: {count} nudges, {extra} repeats, all of them marked and on record; at most 1 of a nudge")
+
+
+def test_where_nobody_can_ever_look_a_nudge_is_not_repeated(opens: Callable[..., Small]) -> None:
+    """Without this every lost answer of Teams is a nudge that comes twice and that no history explains."""
+    count = full(100)
+    with on_teams(opens) as chat:
+        small, fake = stalled(chat.small, count), chat.fake
+        bea = fake.members[fake_teams.account("bea")].chat
+        before = len(fake.chat_of("bea"))
+        fake.trouble("reset", times=count, conversation=bea)
+        small.clock.at = STALLED
+        small.until(STALLED + timedelta(hours=2))
+        ours = planned(small)
+        unknown = Counter(f"{event.subject}:1" for event in small.events("send unknown"))
+        assert len(ours) == count
+        assert len(fake.chat_of("bea")) - before == count
+        assert unknown == dict.fromkeys(ours, 1)
+        assert small.events("send repeated") == []
+        assert {d.state for d in small.deliveries() if d.marker in ours} == {"unknown"}
+        assert small.verify().ok
+    print(f"Teams: {count} answers lost, 0 repeats, {len(unknown)} on record as unknown")
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------------
+
+
+def test_slacks_limits_are_kept_to_and_cost_no_time(chat: SlackChat) -> None:
+    """Without this a busy morning gets the app locked out, loses messages, or takes far longer than it must."""
+    count, small, slack = full(500), chat.small, chat.slack
+    assert isinstance(slack, Slack)
+    small.clock.at = at("2026-03-04", "12:00")
+    small.report("harbor")
+    small.report("pine")
+    small.tick()
+    platform: Any = small.holdfast.chats["slack"]
+    platform._pace._clock = time.monotonic
+    slack.calls.clear()
+    slack.limits = True
+    house, people = small.holdfast.house, sorted(ACCOUNT)
+    began, noon = time.monotonic(), small.clock.at
+    with write(small.holdfast.engine) as session:
+        for n in range(count):
+            person = small.holdfast.practice.people[people[n % 5]]
+            nudges.post(session, house, f"notice:{n}", "notice", person, noon, card=cards.welcome(person))
+    asked = (2.0, 3.0)
+    for seconds in asked:
+        slack.trouble("chat.postMessage", "429", for_s=seconds, only=lambda a: a["channel"] == slack.dm(ACCOUNT["bea"]))
+    deadline = began + 3 * count / 5 + 30
+    while len([d for d in small.deliveries() if d.marker.startswith("notice:") and d.state == "sent"]) < count:
+        assert time.monotonic() < deadline, "they did not all go out"
+        small.clock.at = noon + timedelta(seconds=time.monotonic() - began)
+        later_s = sweep.deliver(small.holdfast.round(), small.clock.at).later_s
+        time.sleep(0.02 if later_s is None else later_s)
+    posts = [call for call in slack.called("chat.postMessage") if call.outcome in ("ok", "429")]
+    took = posts[-1].at_s - posts[0].at_s
+    ideal = (count / 5 - 1) * 1.0 + sum(asked)
+    came = Counter[str]()
+    for name in people:
+        came += markers(slack, name)
+    assert {marker: times for marker, times in came.items() if marker.startswith("notice:")} == {
+        f"notice:{n}": 1 for n in range(count)
+    }
+    assert slack.too_early == []
+    assert "ratelimited" not in {call.outcome for call in slack.calls}
+    assert [call.outcome for call in slack.called("chat.postMessage")].count("429") == len(asked)
+    print(f"{count} messages to 5 channels in {took:.2f} s; (n / 5 - 1) x 1.0 s + Retry-After of one: {ideal:.2f} s")
+    assert took <= 1.05 * ideal
+
+
+# --- presses ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_hundred_presses_of_ten_nudges_have_ten_effects_and_the_wrong_people_none(chat: SlackChat) -> None:
+    """Without this an impatient thumb, or somebody whom it is no business of, settles a nudge and nobody can tell."""
+    count, small, slack = full(100), stalled(chat.small, full(100)), chat.slack
+    assert isinstance(slack, Slack)
+    small.clock.at = STALLED
+    small.tick()
+    dm, ours = slack.dm(ACCOUNT["bea"]), planned(small)
+    shown = [m for m in slack.messages(dm) if m.get("metadata", {}).get("event_payload", {}).get("marker", "") in ours]
+    presses = []
+    for message in shown:
+        button = next(each for each in pressables(message["blocks"]) if each.label == "On it")
+        presses += [(who, message, button) for who in ["bea"] * 8 + ["tom"] * 2]
+    random.Random(9).shuffle(presses)
+
+    def press(who: str, message: Any, button: Any) -> int:
+        done = slack.press(ACCOUNT[who], message, button.element, channel=dm, value=button.value)
+        return done.status if done else 0
+
+    with ThreadPoolExecutor(10) as pool:
+        statuses = list(pool.map(lambda each: press(*each), presses))
+    small.holdfast.work()
+    taken = Counter(event.subject for event in small.events("nudge acknowledged"))
+    refused = Counter((event.subject, event.actor) for event in small.events("press refused"))
+    nudges_of = [marker.removesuffix(":1") for marker in ours]
+    assert len(shown) == count and statuses == [200] * 10 * count
+    assert taken == dict.fromkeys(nudges_of, 1)
+    assert refused == {(nudge, "tom"): 1 for nudge in nudges_of}
+    assert {event.actor for event in small.events("nudge acknowledged")} == {"bea"}
+    assert small.verify().ok
+    print(f"Slack: {len(presses)} presses of {count} nudges: {sum(taken.values())} effects, {len(refused)} others refused")
+
+
+def test_an_invoke_that_teams_repeats_under_new_ids_is_one_press(opens: Callable[..., Small]) -> None:
+    """Without this a slow answer makes Teams press for people, and each repeat counts as one more press."""
+    count = full(100)
+    with on_teams(opens) as chat:
+        small, fake = stalled(chat.small, count), chat.fake
+        small.clock.at = STALLED
+        small.tick()
+        ours = {d.message: d.nudge for d in small.deliveries() if d.marker in planned(small)}
+        answers = []
+        for posted in [each for each in fake.chat_of("bea") if each.id in ours]:
+            button = next(each for each in fake_teams.pressables(fake.seen("bea", posted)) if each.label == "On it")
+            answers += [fake.press(who, posted, button) for who in ("tom", "bea")]
+        again = [each for each in answers for _ in range(4)]
+        random.Random(9).shuffle(again)
+        with ThreadPoolExecutor(4) as pool:
+            statuses = [answer.status for answer in pool.map(fake.replay, again)]
+        small.holdfast.work()
+        taken = Counter(event.subject for event in small.events("nudge acknowledged"))
+        refused = Counter((event.subject, event.actor) for event in small.events("press refused"))
+        assert len(answers) == 2 * count and set(statuses) == {200}
+        assert taken == dict.fromkeys(ours.values(), 1)
+        assert refused == {(nudge, "tom"): 1 for nudge in ours.values()}
+        assert small.verify().ok
+    print(f"Teams: {len(answers) + len(again)} invokes of {count} nudges: {len(taken)} effects, {len(refused)} refused")
+
+
+# --- poison -----------------------------------------------------------------------------------------------------------------
+
+
+def test_messages_that_cannot_be_sent_hold_up_no_others(chat: SlackChat, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without this one bad card stops every message behind it, and nobody is told that it did not arrive."""
+    count, small, slack = full(300), stalled(chat.small, full(300)), chat.slack
+    assert isinstance(slack, Slack)
+    claims = sorted((nudge for nudge in small.nudges()), key=lambda each: each.id)
+    assert claims == []
+    drawn, undrawable = nudges.card, set[str]()
+    met = dict[str, str]()
+
+    def card(session: Any, house: Any, nudge: Any, now: Any) -> Any:
+        met.setdefault(
+            nudge.id, ("undrawable", "invalid_blocks", "msg_too_long")[len(met) // 10 % 3] if len(met) % 10 == 0 else ""
+        )
+        if met[nudge.id] == "undrawable":
+            undrawable.add(nudge.id)
+            raise ValueError("a fault of ours")
+        return drawn(session, house, nudge, now)
+
+    def marked(word: str) -> Callable[[Any], bool]:
+        def is_it(arguments: Any) -> bool:
+            marker = ((arguments.get("metadata") or {}).get("event_payload") or {}).get("marker", "")
+            return met.get(marker.rpartition(":")[0], "") == word
+
+        return is_it
+
+    monkeypatch.setattr(nudges, "card", card)
+    for word in ("invalid_blocks", "msg_too_long"):
+        slack.trouble("chat.postMessage", "error", times=None, word=word, only=marked(word))
+    small.clock.at = STALLED
+    small.tick()
+    bad = {nudge for nudge, how in met.items() if how}
+    came = markers(slack)
+    ours = planned(small)
+    assert (len(ours), len(bad)) == (count, count // 10)
+    good = [marker for marker in ours if marker.removesuffix(":1") not in bad]
+    assert {marker: came[marker] for marker in good} == dict.fromkeys(good, 1)
+    for _ in range(30):
+        small.clock.at += timedelta(minutes=2)
+        small.tick()
+    spoilt = [d for d in small.deliveries() if d.nudge in bad and d.marker.endswith(":1")]
+    assert len(spoilt) == len(bad)
+    assert {d.state for d in spoilt} == {"dead"}
+    assert max(d.attempts for d in spoilt) <= 5
+    listed = {str(fact.label): str(fact.value) for fact in small.holdfast.digest("mona").facts}["Undelivered messages"]
+    assert int(listed) >= len(bad)
+    assert small.holdfast.health()["undelivered"] >= len(bad)
+    assert small.verify().ok
+    tries = max(d.attempts for d in spoilt)
+    print(f"{len(bad)} of {count} messages were bad: {len(good)} went out in that round; dead after {tries} tries")
+
+
+# --- events that come again -------------------------------------------------------------------------------------------------
+
+
+def test_events_that_come_again_and_again_are_answered_once(chat: SlackChat) -> None:
+    """Without this a slow minute of ours makes Slack ask everything again, and people get every answer several times."""
+    count, small, slack, chance = full(300), chat.small, chat.slack, random.Random(7)
+    assert isinstance(slack, Slack)
+    slack.holds = True
+    dm = slack.dm(ACCOUNT["bea"])
+    for n in range(count):
+        slack.say(ACCOUNT["bea"], dm, f"help {n}")
+    events = list(slack.held)
+    told: list[tuple[Any, int]] = []
+    for n, event in enumerate(events):
+        first = 1 if n % 4 == 0 else 0
+        told += [(event, retry) for retry in range(first, min(first + 1 + n % 4, 4))]
+    chance.shuffle(told)
+    for event, retry in told[: len(told) // 2]:
+        slack.deliver(event, retry=retry)
+    small.holdfast.front.work()
+    for event, retry in told[len(told) // 2 : len(told) * 3 // 4]:
+        slack.deliver(event, retry=retry)
+    settings = small.holdfast.settings
+    small.holdfast.close()
+    second = Installation(settings, small.clock)
+    platform: Any = second.chats["slack"]
+    with serving(Starlette(routes=platform.routes())) as url:
+        slack.request_url = url + "/slack/events"
+        for event, retry in told[len(told) * 3 // 4 :]:
+            slack.deliver(event, retry=retry)
+        for event, retry in told[: len(told) // 4]:
+            slack.deliver(event, retry=retry)
+        second.work()
+    answers = [m for m in slack.messages(dm) if m["user"] == slack.bot]
+    second.close()
+    assert len(answers) == count == len(events)
+    print(f"{count} events in {len(told) + len(told) // 4} deliveries across a restart: {len(answers)} answers")
