@@ -372,7 +372,11 @@ def manifest(options: argparse.Namespace, settings: Settings) -> int:
         if not settings.teams_client_id:
             raise Sorry("Set TEAMS_CLIENT_ID to the bot's application (client) id first: the package names it.")
         out = out or Path("holdfast-teams.zip")
-        out.write_bytes(manifest_zip(settings.teams_client_id, settings.url))
+        try:
+            package = manifest_zip(settings.teams_client_id, settings.url)
+        except ValueError as bad:
+            raise Sorry(str(bad)) from None
+        out.write_bytes(package)
     print(f"Wrote {out}.")
     return 0
 

@@ -772,6 +772,7 @@ NOTICES: dict[str, str] = {
     "press_again": "That took too long and nothing was changed. Please press it again.",
     "answered_privately": "I answered you in our own chat: not everybody here may read it.",
     "add_the_app": "I may only answer this in our own chat: add Holdfast as an app, then ask me there.",
+    "foreign": "This workspace does not belong to the organisation that Holdfast serves here, so I may show you nothing.",
     "stale_button": "This button is from an older message and does nothing any more. Type “my day” for what is open.",
     "not_kept": "Holdfast could not take this in just now, and nothing was changed. Please try again in a minute.",
     "unknown_command": "I do not know that command. Type “/holdfast help” for what there is.",

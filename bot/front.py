@@ -285,6 +285,8 @@ class Front:
                 with read(self.engine) as session:
                     if not inbox.is_ours(session, heard):
                         return Reply(None)
+        if self._is_foreign(heard):
+            return Reply(cards.reply(say(NOTICES["foreign"])))
         person = self._person(heard)
         if heard.act == "press" and heard.verb == "claim":
             return self._claim(heard, person)
@@ -300,6 +302,11 @@ class Front:
             case "joined":
                 return Reply(cards.welcome(person))
         return self._asked(person, heard)
+
+    def _is_foreign(self, heard: Heard) -> bool:
+        """Whether it comes from a workspace that is not ours: what it says of its people proves nothing."""
+        many = heard.place.platform == "slack" and bool(self.settings.slack_client_id)
+        return many and heard.place.team not in self.settings.slack_teams
 
     def _person(self, heard: Heard) -> Person | None:
         """Whose account it is, asking the platform for its e-mail address where nobody has said so. raises SendError"""

@@ -58,6 +58,8 @@ class Settings:
     """SLACK_CLIENT_ID: with SLACK_CLIENT_SECRET, for many workspaces that install the app themselves at /slack/install."""
     slack_client_secret: str = field(default="", repr=False)
     """SLACK_CLIENT_SECRET: the other half of SLACK_CLIENT_ID."""
+    slack_teams: tuple[str, ...] = ()
+    """SLACK_TEAMS: the ids (T…) of the workspaces that belong to this organisation, by commas; needed with SLACK_CLIENT_ID."""
     slack_api_url: str = "https://slack.com/api/"
     """SLACK_API_URL: where Slack's Web API is; a local stand-in for trying things out."""
     slack_pool: int = 20
@@ -143,12 +145,16 @@ def _slack(env: Mapping[str, str]) -> dict[str, Any]:
         )
     if client and not secret:
         raise SettingsError("SLACK_CLIENT_ID needs SLACK_SIGNING_SECRET: workspaces that install the app call us over HTTP.")
+    teams = tuple(word.upper() for word in _words(env.get("SLACK_TEAMS", "")))
+    if client and not teams:
+        raise SettingsError("SLACK_CLIENT_ID needs SLACK_TEAMS: the ids (T…) of the workspaces that are yours.")
     api = env.get("SLACK_API_URL") or "https://slack.com/api/"
     if not _is_safe_url(api):
         raise SettingsError("SLACK_API_URL must be https, or http on this machine: tokens are sent to it.")
     return {
         "slack_bot_token": token, "slack_app_token": app, "slack_signing_secret": secret, "slack_client_id": client,
         "slack_client_secret": env.get("SLACK_CLIENT_SECRET", ""), "slack_api_url": api.rstrip("/") + "/",
+        "slack_teams": teams,
         "slack_pool": int(_number(env, "SLACK_POOL", 20, 1, 200)),
     }  # fmt: skip
 

@@ -515,21 +515,29 @@ def _bundle(r: Round, waiting: Sequence[_Waiting], now: datetime) -> bool:
     """Put many nudges for one person under one message; whether any were. Nothing is dropped: each stays a row of its own."""
     by_person: dict[tuple[str, str, str], list[_Waiting]] = {}
     for each in waiting:
-        if _is_nudge(each.kind) and each.state == "pending":
+        together = _is_nudge(each.kind) or each.kind == "bundle"
+        if together and each.state == "pending" and not _is_away(r, each.platform, now):
             by_person.setdefault((each.platform, each.address, each.person), []).append(each)
     groups = []
     if not r.bundle_from:
         return False
     for key, group in by_person.items():
-        is_late = len(group) > 1 and min(each.since for each in group) < now - LATE
-        if len(group) >= r.bundle_from or is_late:
+        is_late = min(each.since for each in group) < now - LATE or any(each.kind == "bundle" for each in group)
+        if len(group) >= r.bundle_from or (len(group) > 1 and is_late):
             groups.append((key, group))
     for (platform, address, person), group in groups:
         with write(r.engine) as session:
             alone(session, NUDGES)
             marker = f"bundle:{new_ref()}"
-            mine = col(Delivery.marker).in_([each.marker for each in group]) & (col(Delivery.state) == "pending")
-            session.execute(update(Delivery).where(mine).values(state="bundled", bundle=marker))
+            waits = (col(Delivery.marker).in_([each.marker for each in group]), col(Delivery.state) == "pending")
+            joined = list(session.scalars(select(col(Delivery.marker)).where(*waits, col(Delivery.kind) == "bundle")))
+            session.execute(update(Delivery).where(col(Delivery.bundle).in_(joined)).values(bundle=marker))
+            session.execute(
+                update(Delivery)
+                .where(col(Delivery.marker).in_(joined))
+                .values(state="dropped", ended_at=now, reason="went out with a later one")
+            )
+            session.execute(update(Delivery).where(*waits).values(state="bundled", bundle=marker))
             insert_new(
                 session, Delivery, marker=marker, kind="bundle", nudge="", person=person, platform=platform, address=address,
                 card={}, state="pending", attempts=0, not_before=now, created_at=min(each.since for each in group), channel="",
@@ -744,7 +752,12 @@ def _bundle_drawn(session: Session, r: Round, delivery: Delivery, now: datetime)
         return None
     if len(standing) == 1:
         return nudges.card(session, r.house, standing[0], now)
-    return cards.bundle([nudges.view(session, r.house, nudge, now) for nudge in standing])
+    return cards.bundle([nudges.view(session, r.house, nudge, now) for nudge in sorted(standing, key=_age)])
+
+
+def _age(nudge: Nudge) -> tuple[datetime, str]:
+    """The longest still first."""
+    return nudge.since_at, nudge.id
 
 
 def _still_stalled(session: Session, r: Round, delivery: Delivery, nudge: Nudge, now: datetime) -> bool:
@@ -904,7 +917,8 @@ def _current(session: Session, house: House, delivery: Delivery, now: datetime) 
         return nudges.claim_card(house, claim) if claim else None
     if delivery.kind == "bundle":
         inside = [session.get(Nudge, each.nudge) for each in _members(session, delivery.marker) if each.state != "dropped"]
-        views = [nudges.view(session, house, n, now) for n in inside if n is not None and house.rule_of(n) is not None]
+        standing = sorted((n for n in inside if n is not None and house.rule_of(n) is not None), key=_age)
+        views = [nudges.view(session, house, nudge, now) for nudge in standing]
         return cards.bundle(views) if len(views) != 1 else cards.nudge(views[0])
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if nudge is None or house.rule_of(nudge) is None:
