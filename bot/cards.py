@@ -552,7 +552,7 @@ PLATFORMS: dict[str, str] = {"slack": "Slack", "teams": "Teams", "console": "the
 
 def account_claim(claim: str, platform: str, account: str, person: Person, ended: Wording = NOTHING) -> Card:
     """The card on which a manager says whether an account is who it says it is."""
-    facts = (Fact(say("Account"), Account(account)), Fact(say("On"), say(PLATFORMS.get(platform, "another chat"))))
+    facts = (Fact(say("Account"), Account(account)), Fact(say("On"), say(PLATFORMS[platform])))
     text = say(
         "This account says that it is {who}. Confirm only if you know it: from then on it gets their cards and may press "
         "their buttons.",
@@ -590,7 +590,7 @@ def help_card(platform: str) -> Card:
         facts.append(Fact(say("Search"), say("the Holdfast button below the box you type in")))
         facts.append(Fact(say("About a message"), say("its menu, More actions, then “Ask Holdfast about this”")))
     text = say("I quote your own SOPs and nothing else, and I tell people when their work stands still.")
-    return replace(reply(text, title=say("What Holdfast does")), facts=tuple(facts))
+    return replace(reply(text, title=say("Holdfast on {platform}", platform=say(PLATFORMS[platform]))), facts=tuple(facts))
 
 
 def page_link(url: str) -> Card:

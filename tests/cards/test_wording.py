@@ -46,6 +46,14 @@ def builders() -> Iterator[tuple[str, Callable[..., Card], dict[str, Any]]]:
     yield "stale_feed", cards.stale_feed, {"feed": Token("pms"), "site": site, "as_of": house.NOON}
     yield "set_aside", cards.set_aside, {"feed": Token("pms"), "site": site, "number": 1}
     yield "notice", cards.notice, {"code": "no_button", "n": 3, "last": 2}
+    yield "link_account", cards.link_account, {"account": "U0BEA"}
+    claim = {"claim": "K7Q29F4M", "platform": "slack", "account": "U0BEA", "person": person}
+    yield "account_claim", cards.account_claim, claim
+    yield "welcome", cards.welcome, {"person": person}
+    yield "help_card", cards.help_card, {"platform": "teams"}
+    yield "page_link", cards.page_link, {"url": "https://holdfast.example.com/page/in?code=x"}
+    yield "bundle", cards.bundle, {"views": [view, view]}
+    yield "repeat", cards.repeat, {"card": cards.reply(say("Text."))}
 
 
 def mutations() -> Iterator[Any]:
