@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -396,3 +400,57 @@ def test_events_that_come_again_and_again_are_answered_once(chat: SlackChat) -> 
     second.close()
     assert len(answers) == count == len(events)
     print(f"{count} events in {len(told) + len(told) // 4} deliveries across a restart: {len(answers)} answers")
+
+
+# --- an outage --------------------------------------------------------------------------------------------------------------
+
+
+def test_six_hours_without_slack_end_quietly(chat: SlackChat) -> None:
+    """Without this the end of an outage is a hundred messages at once, most of them about what was put right long ago."""
+    count, small, slack = full(800), chat.small, chat.slack
+    assert isinstance(slack, Slack)
+    small.holdfast.settings = replace(small.holdfast.settings, bundle_from=sweep.BUNDLE_FROM)
+    platform: Any = small.holdfast.chats["slack"]
+    alive, claims = slack.url, {"harbor": list[Claim](), "pine": list[Claim]()}
+    for n in range(count):
+        site = ("harbor", "pine")[n % 2]
+        touched = START - timedelta(minutes=30 - n * 29 // count)
+        claims[site].append(Claim(f"C-{n}", touched, fee=f"{1000 + n}.00"))
+    for site, lines in claims.items():
+        small.report(site, *lines)
+    small.tick()
+    small.clock.at = STALLED - timedelta(minutes=1)
+    small.tick()
+    before = {person: len(slack.messages(slack.dm(account))) for account, person in PEOPLE.items()}
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = taken.getsockname()[1]
+    platform._client._api_url = f"http://127.0.0.1:{nobody}/api/"
+    small.until(STALLED + timedelta(hours=5))
+    opened = [nudge for nudge in small.nudges() if nudge.rule == "claim_untouched"]
+    resolved = [f"C-{n}" for n in range(count) if n % 10 < 6]
+    for site, lines in claims.items():
+        paid = [replace(claim, status="Paid", touched=small.clock.at) for claim in lines if claim.number in resolved]
+        small.report(site, *paid)
+    small.until(STALLED + timedelta(hours=6))
+    platform._client._api_url = alive
+    for _ in range(60):
+        small.clock.at += timedelta(minutes=1)
+        small.tick()
+    closed = {nudge.id for nudge in small.nudges() if nudge.closed_at is not None and nudge.rule == "claim_untouched"}
+    assert (len(opened), len(closed)) == (count, len(resolved))
+    said = []
+    for account, person in PEOPLE.items():
+        fresh = slack.messages(slack.dm(account))[before[person] :]
+        moments = [float(message["ts"]) for message in fresh]
+        assert all(later - earlier >= 600 for earlier, later in pairwise(moments)), (person, len(fresh))
+        for message in fresh:
+            fees = [int(fee.replace(",", "")) for fee in re.findall(r"\$(\d,\d{3})", str(message["blocks"]))]
+            ages = [(fee - 1000) * 29 // count for fee in fees]
+            assert ages == sorted(ages), "not by age"
+            assert not {f"C-{fee - 1000}" for fee in fees} & set(resolved)
+            said += [(person, len(fees))] if fees else []
+    sent = [d for d in small.deliveries() if d.kind in ("nudge", "escalation") and d.state == "sent"]
+    assert not {d.nudge for d in sent} & closed
+    assert {d.nudge for d in sent} | closed == {nudge.id for nudge in opened}
+    assert small.verify().ok
+    print(f"down for 6 h: {count} nudges due, {len(closed)} put right meanwhile, {len(sent)} told of in {said} (person, lines)")
