@@ -26,7 +26,7 @@ from bot.__main__ import main
 from bot.platforms.console.page import Page
 from bot.platforms.console.plain import plain
 from bot.records import ConsoleMessage, ItemKey, read
-from tests.behaviour.small import MAP, PRACTICE, START, Small, at, published_home
+from tests.behaviour.small import MAP, PRACTICE, STALLED, START, Opens, Small, at
 from tests.connectors.era_text import check, envelope
 
 TOKEN, HOST = "a-token-for-tests-only", "127.0.0.1:8377"
@@ -38,7 +38,6 @@ path = "exports/harbor-era"
 stale_after = "30 d"
 as_of = "name:%Y-%m-%dT%H%M"
 """
-STALLED = at("2026-03-04", "08:30")
 
 
 @dataclass(frozen=True)
@@ -186,16 +185,14 @@ def heard() -> Iterator[Heard]:
 
 
 @pytest.fixture
-def small(tmp_path: Path) -> Iterator[Small]:
-    published_home(tmp_path / "published")
-    opened = Small.open(tmp_path / "published", tmp_path / "home")
+def small(opens: Opens) -> Small:
+    opened = opens()
     opened.holdfast.settings = replace(opened.holdfast.settings, bundle_from=0)  # every card, not a summary of them
     home = opened.home
     (home / "maps" / "claims.toml").write_text(MAP + 'reasons = { column = "Codes", separator = " " }\n')
     (home / "feeds.toml").write_text((home / "feeds.toml").read_text() + ERA_FEED)
     (home / "exports" / "harbor-era").mkdir()
-    yield opened
-    opened.holdfast.close()
+    return opened
 
 
 def pages(small: Small) -> Iterator[str]:

@@ -7,6 +7,7 @@ import random
 import re
 import string
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
@@ -15,12 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot import cards, rules
-from bot.cards import Age, Count, Day, Money, NudgeView, Ref, StepQuote, Token, When, redact, say
+from bot import cards, phi, replies, rules
+from bot.cards import Age, Asked, Count, Day, Money, NudgeView, Ref, StepQuote, Token, When, redact, say
 from bot.chat import Button, Card, Fact, Source, UnsafeText
+from bot.phi.lists import hidden, spans
+from bot.phi.shapes import HARMLESS
 from tests.cards import house
 
 CONNECTOR_TEXT = "Maria Gonzalez, born 03/14/1961"
@@ -39,8 +42,28 @@ def builders() -> Iterator[tuple[str, Callable[..., Card], dict[str, Any]]]:
     yield "exception", partial(cards.exception, has_note=True), asked
     backlog = {"nudge_id": "K7Q29F4M", "rule": view.rule, "site": site, "role": role, "count": 2, "cents": 5}
     yield "review", cards.review, {**backlog, "oldest": house.NOON, "quote": quote}
-    yield "answer", cards.answer, {"lead": quote.text, "quotes": [quote], "notes": [say("Note.")]}
-    yield "refusal", cards.refusal, {"searched": [quote.sop_title], "ask": role, "nearest": [quote]}
+    yield "answer", replies.answer, {"lead": quote.text, "quotes": [quote], "notes": [say("Note.")]}
+    when, question = When(house.NOON, house.HARBOR.zone), Asked("how do I", ("Bea Ortiz",))
+    standing = replies.Standing(house.NOON.date(), role, person, (quote.sop_title, 1), (quote.sop_title, 2), site)
+    more = {"standing": standing, "mine": [view], "ref": "K7Q29F4M"}
+    yield "answer with all", replies.answer, {"lead": quote.text, "quotes": [quote], **more}
+    yield "refusal", replies.refusal, {"searched": [quote.sop_title], "ask": role, "ref": "K7Q29F4M", "notes": [say("Note.")]}
+    near = {"candidates": [quote], "ask": person, "ref": "K7Q29F4M", "notes": [say("Note.")]}
+    yield "nearest", replies.nearest, near
+    to_owner = {"asked": question, "asker": person, "role": role, "at": when, "ref": "K7Q29F4M"}
+    yield "put_to_owner", replies.put_to_owner, to_owner
+    yield "replied to", replies.put_to_owner, {**to_owner, "reply": say("Answered.")}
+    yield "from_owner", replies.from_owner, {"by": person, "asked": question, "reply": question}
+    yield "judge_again", replies.judge_again, {"ref": "K7Q29F4M"}
+    yield "put", replies.put, {"owner": person, "at": when}
+    yield "put_already", replies.put_already, {"owner": person}
+    yield "out_of_reach", replies.out_of_reach, {"owner": person}
+    yield "checklist", replies.checklist, {"quote": quote, "walk": "K7Q29F4M", "n": 1, "total": 2, "ticked": [Token("1")]}
+    yield "walked", replies.walked, {"title": quote.sop_title, "version": 1, "total": 3, "done": 2, "skipped": [Token("3")]}
+    yield "overtaken", replies.overtaken, {"title": quote.sop_title, "version": 2, "ref": "K7Q29F4M"}
+    rows = {"what": [say("Denied")], "rows": [say("Front desk: 3")]}
+    yield "counted", partial(replies.counted, mine=True), {"total": Count(3, "item"), "worth": say("$5"), **rows, "as_of": when}
+    yield "declined", replies.declined, {"tongue": "es", "ask": person}
     yield "reply", cards.reply, {"text": say("Text."), "title": say("Title")}
     yield "again", cards.again, {"card": cards.reply(say("Text.")), "text": say("More.")}
     yield "stale_feed", cards.stale_feed, {"feed": Token("pms"), "site": site, "as_of": house.NOON}
@@ -72,9 +95,18 @@ def test_a_card_with_connector_text_in_any_argument_is_not_built(build: Callable
 
 def test_every_builder_is_in_the_mutation_test() -> None:
     """Lost: the next kind of card would be the one that nobody mutates."""
-    tree = ast.parse(Path(cards.__file__).read_text("utf-8"))
-    makers = {n.name for n in tree.body if isinstance(n, ast.FunctionDef) and n.returns and ast.unparse(n.returns) == "Card"}
-    assert makers == {name for name, _, _ in builders()}
+    trees = [ast.parse(Path(str(module.__file__)).read_text("utf-8")) for module in (cards, replies)]
+    functions = [node for tree in trees for node in tree.body if isinstance(node, ast.FunctionDef) and node.returns]
+    makers = {node.name for node in functions if node.returns and ast.unparse(node.returns) == "Card"}
+    assert makers | {"replied"} == {name.partition(" ")[0] for name, _, _ in builders()}  # a line that carries typed words
+
+
+def test_what_was_asked_is_redacted_as_it_is_said_and_only_for_the_owner() -> None:
+    """Lost: a patient's name travels with a question to whoever owns the topic, or onto any card at all."""
+    said = say("{asked}", asked=Asked("Maria Gonzalez, born 03/14/1961, wants records from Bea Ortiz", ("Bea Ortiz",)))
+    assert "Gonzalez" not in said and "1961" not in said and "Bea Ortiz" in said
+    makers = {file.name for file in (TOP / "bot").rglob("*.py") if re.search(r"\bAsked\(", file.read_text("utf-8"))}
+    assert makers == {"cards.py", "asking.py", "learning.py"}
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged", "said_done", "snoozed", "exception_asked", "excepted", "closed"])
@@ -195,6 +227,10 @@ STAFF = ("Bea Ortiz", "Grace Kim", "Pat Nolan", "Dr. Ines Holm")
         ("Łukasz, Ђорђе, 李小龍", "[…]"),
         ("Ｍａｒｉａ ⑫③", "[…] […]"),
         ("J. Gonzalez-Ruiz", "[…]"),
+        ("O'Ne called", "[…] called"),
+        ("HÒ", "[…]"),
+        ("2-Maria called", "2-[…] called"),
+        ("000E/O00.00", "[…]"),
         ("", ""),
     ],
 )
@@ -207,22 +243,28 @@ def test_a_note_loses_what_could_name_a_patient_and_keeps_the_rest(note: str, ke
 @given(st.text(max_size=600) | st.text(alphabet="0123456789 -/.:,()+xA٣²", max_size=60))
 def test_no_long_number_survives(text: str) -> None:
     """Lost: phone, claim and member numbers would be kept with the reason for an exception."""
-    assert not re.search(r"\d{3,}", redact(text))
-    assert not re.search(r"[0-9][0-9 ()/.:,+-]+[0-9][0-9 ()/.:,+-]*[0-9]", redact(text))
+    kept = hidden(once := redact(text), spans(HARMLESS, once))  # without codes, amounts and times
+    assert not re.search(r"\d{3,}", kept)
+    assert not re.search(r"[0-9][0-9 ()/.:,+-]+[0-9][0-9 ()/.:,+-]*[0-9]", kept)
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=200))
+@example("0@0@0")
 def test_what_is_redacted_stays_redacted(text: str) -> None:
     """Lost: a note that is shown, stored and shown again would change, or come back."""
     once = redact(text, STAFF)
     assert redact(once, STAFF) == once
-    assert not [c for c in once if c.isupper()] or any(
-        word in once for word in (*cards._PLAIN, *cards._MAY_BE_NAMES, *STAFF_WORDS)
-    )
+    bare = "".join(c for c in once if not unicodedata.category(c).startswith("M"))
+    words = re.findall(r"(?<!\w)[^\W\d_]+(?:['’ʼ‘`´‐‑-][^\W\d_]+)*(?!\w)", bare)
+    assert not [w for w in words if w[0].isupper() and not (may_stay(w) or all(map(may_stay, re.split(r"\W", w))))]
 
 
-STAFF_WORDS = tuple(word for name in STAFF for word in name.split())
+def may_stay(word: str) -> bool:
+    return phi.harmless(word) or phi.fold(word) in STAFF_WORDS
+
+
+STAFF_WORDS = {phi.fold(word) for name in STAFF for word in name.split()}
 
 SLOW = ["1-" * 2000, "a@" * 2000, "A " * 2000, "@" * 4000, "1 " * 2000, "(" * 4000, "A-" * 2000, "may " * 1000, "1" * 4000,
         "www." * 1000, "\u200b" * 4000, "\ufdfa" * 4000]  # fmt: skip
@@ -274,8 +316,9 @@ def test_of_two_hundred_notes_with_a_full_name_none_keeps_it() -> None:
     assert survivors == []
 
 
-def test_a_name_in_small_letters_is_known_to_stay() -> None:
-    """Lost: the honest limit of redaction. Nothing tells such a name from a word, so notes go nowhere but the record."""
-    assert "limit" in (redact.__doc__ or "")
-    assert redact("maria gonzalez called", STAFF) == "maria gonzalez called"
+def test_a_name_in_small_letters_goes_too_and_a_rare_one_is_known_to_stay() -> None:
+    """Lost: the name of a patient whose friend is in a hurry; and the honest limit of what can be told from words."""
+    assert redact("maria gonzalez called", STAFF) == "[…] called"
+    assert "limit" in (phi.clean.__doc__ or "")
+    assert redact("zbysława called", STAFF) == "zbysława called"
     assert set(string.ascii_uppercase).isdisjoint(redact("Q Z X", ()))
