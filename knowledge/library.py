@@ -1,29 +1,28 @@
-"""The library of SOPs: what staff ask, what a nudge quotes, what an author publishes. The whole public surface of this package.
+"""The library of SOPs: what staff ask, what a nudge quotes, what an author publishes.
 
 NoPrincipal     a question without an asker, a role or a site: nothing is searched
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-import logging
-import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from bisect import bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, time
 from pathlib import Path
 from threading import Lock
-from typing import Any, Literal
 
-from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session
 
-from knowledge import documents, index, sops, tables
-from knowledge.index import Entry, Hit, Index, NoPrincipal, Principal
-from knowledge.sops import NO_TEXT, Branch, Finding, Sop, SopError, SopText
+from knowledge import index, intake, sops, tables, vectors
+from knowledge.calibration import Calibrated, Shift, outcome
+from knowledge.elsewhere import Elsewhere
+from knowledge.embedding import Embedder, Remembering
+from knowledge.index import Entry, Hit, Index, Meaning, NoPrincipal, Principal
+from knowledge.intake import FileReport, Open, Record, Report
+from knowledge.phrases import Phrases, named
+from knowledge.sops import NO_TEXT, Branch, SopText
+from knowledge.wording import Passage, Pen, Worded
 
 __all__ = [
     "Answer",
@@ -32,14 +31,16 @@ __all__ = [
     "Hit",
     "Library",
     "LiveStep",
+    "Nearest",
     "NoPrincipal",
     "Principal",
     "Quote",
     "Refusal",
     "Report",
-    "search_folder",
 ]
 
+NEAREST = 3
+"""How many candidates are offered where no step certainly answers."""
 QUOTE_CHARS = 1_800
 """A longer step is quoted in part, cut where a sentence or a list item ends: a card is read on a phone."""
 FURTHER = 2
@@ -47,14 +48,6 @@ FURTHER = 2
 FURTHER_FROM = 0.6
 """A further source scores at least this share of the best one."""
 MAX_QUESTION = 4_000
-
-log = logging.getLogger(__name__)
-
-Open = Callable[[], AbstractContextManager[Session]]
-"""Opens one transaction; the caller decides on which database and how it locks."""
-Record = Callable[[Session, str, Mapping[str, Any]], None]
-"""Told what was done inside the transaction that did it: `sop_added` or `sop_published`, and the details."""
-Outcome = Literal["published", "draft", "unchanged", "refused", "skipped"]
 
 
 @dataclass(frozen=True)
@@ -97,6 +90,9 @@ class Quote:
     step            its id, or empty where the piece stands outside the steps; then `step_title` is its heading
     whole           false where a long step or section was cut
     review_overdue  the version's review date has passed
+    sha256          of the version's whole source
+    approver        the role that approves this SOP; `published_at` and `published_by` say when and by whom it was
+    local           it holds at some sites only; another SOP of the same answer may be the core that it adds to
     """
 
     sop: str
@@ -115,6 +111,15 @@ class Quote:
     owner: str
     score: float
     whole: bool = True
+    sha256: str = ""
+    approver: str = ""
+    published_at: datetime | None = None
+    published_by: str = ""
+    local: bool = False
+
+    @property
+    def place(self) -> Place:
+        return Place(self.sop, self.version, self.step, self.start, self.end)
 
     @property
     def lead(self) -> SopText:
@@ -123,66 +128,73 @@ class Quote:
 
 
 @dataclass(frozen=True)
-class Answer:
+class Place:
+    """Where a quote stands, to be found again: the step of an SOP, or a span of one version's source where there is no step."""
+
+    sop: str
+    version: int
+    step: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What every outcome says of the search. `generation`: of the library that was searched; `degraded`: by words alone."""
+
+    generation: int = field(default=0, kw_only=True)
+    degraded: bool = field(default=False, kw_only=True)
+
+
+@dataclass(frozen=True)
+class Answer(_Told):
     """What the SOPs say: the step that meets the question, and up to two further sources.
 
-    quotes   the step; where it is too long for one card its beginning, and then the piece that meets the question
+    quotes   the step; where it is too long for one card its beginning, and then the piece that meets the question; last the
+             same step of the core SOP, or of the addendum to it that holds at the asker's site
     """
 
     quotes: tuple[Quote, ...]
     also: tuple[Quote, ...] = ()
+    worded: Worded | None = None
+    """What a model chose from these quotes, to stand above them; None: show them as they are."""
 
 
 @dataclass(frozen=True)
-class Refusal:
+class Nearest(_Told):
+    """No step certainly answers, and these come near: to be picked from, never to be shown as an answer.
+
+    candidates   at most NEAREST, of different steps, best first
+    owner        role id that owns the first of them, or empty
+    searched, count   as of a Refusal
+    """
+
+    candidates: tuple[Quote, ...]
+    owner: str
+    searched: tuple[SopText, ...]
+    count: int
+
+
+@dataclass(frozen=True)
+class Refusal(_Told):
     """The SOPs that this person may read do not say.
 
     searched    their titles; `count` how many
-    owner       role id that owns the nearest topic, or empty
-    nearest     the nearest pieces, when the topic at least is known; never to be shown as an answer
-    off_topic   nothing came near
+    owner       role id that owns the topic that the question names, or empty
     """
 
     searched: tuple[SopText, ...]
     count: int
     owner: str
-    nearest: tuple[Quote, ...]
-    off_topic: bool
 
 
 @dataclass(frozen=True)
-class FileReport:
-    """What became of one file.
+class Walkable:
+    """A whole procedure as its reader may walk it: every step of one version in force, in order."""
 
-    problems   what must be put right before it is accepted, or why it was refused
-    notes      what the author should look at; nothing is lost by it
-    lost       what of the file is not in the library
-    removed    steps of the version before that this one no longer has: rules and links that name them have lost their step
-    """
-
-    path: str
-    outcome: Outcome
-    sop: str = ""
-    version: int = 0
-    title: str = ""
-    steps: int = 0
-    words: int = 0
-    superseded: tuple[int, ...] = ()
-    removed: tuple[str, ...] = ()
-    problems: tuple[Finding, ...] = ()
-    notes: tuple[Finding, ...] = ()
-    lost: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True)
-class Report:
-    """What became of every file, in the order they were read."""
-
-    files: tuple[FileReport, ...]
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.files) and all(file.outcome != "refused" for file in self.files)
+    title: SopText
+    version: int
+    steps: tuple[Quote, ...]
 
 
 @dataclass(frozen=True)
@@ -195,6 +207,19 @@ class Health:
     passages: int
     halves: tuple[str, ...]
     overdue: tuple[str, ...]
+    away: str = ""
+    """Why the others of them do not answer, in one sentence."""
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What a search made of a question: by which embedder's thresholds, how far above them, and the step found first."""
+
+    embedder: str
+    topic: float
+    certainty: float
+    sop: str
+    step: str
 
 
 @dataclass
@@ -206,23 +231,59 @@ class _Shelf:
     steps: dict[tuple[str, int], dict[str, LiveStep]] = field(default_factory=dict)
     sources: dict[tuple[str, int], SopText] = field(default_factory=dict)
     indexes: dict[tuple[tuple[str, int], ...], Index] = field(default_factory=dict)
+    current: dict[int, tuple[tables.Edition, ...]] = field(default_factory=dict)
+    """What is in force, by how many versions have begun; under -1 the newest published."""
+    begin: list[datetime] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin = sorted(map(_begins_at, self.editions))
 
     def in_force(self, at: datetime | None) -> tuple[tables.Edition, ...]:
         """One version of each SOP: the newest that was published and in effect at `at` (None: the newest published)."""
-        newest: dict[str, tables.Edition] = {}
-        for edition in self.editions:  # versions of an SOP come in rising order
-            if at is None or (edition.published_at <= at and edition.effective <= at.astimezone(UTC).date()):
-                newest[edition.sop] = edition
-        return tuple(newest.values())
+        began = -1 if at is None else bisect_right(self.begin, at)
+        if began not in self.current:
+            newest: dict[str, tables.Edition] = {}
+            for edition in self.editions:  # versions of an SOP come in rising order
+                if at is None or _begins_at(edition) <= at:
+                    newest[edition.sop] = edition
+            self.current[began] = tuple(newest.values())
+        return self.current[began]
 
 
 class Library:
-    """The installed library. Holds no connection; `read` and `write` open one transaction each when it is needed."""
+    """The installed library. Holds no connection; `read` and `write` open one transaction each when it is needed.
 
-    def __init__(self, read: Open, write: Open) -> None:
-        self._read, self._write = read, write
+    multilingual   its embedder knows other languages than English, so a question in one of them can be searched
+    """
+
+    multilingual = False
+
+    def __init__(
+        self,
+        read: Open,
+        write: Open,
+        wording: Pen | None = None,
+        *,
+        embedder: Embedder | None = None,
+        folder: Path | None = None,
+        phrases: Callable[[Session], Phrases] | None = None,
+        calibrated: Path | None = None,
+    ) -> None:
+        """`embedder`: searches by meaning as well, with its index below `folder`; left out, by words alone.
+
+        phrases      in what words each step was asked for and confirmed
+        calibrated   the folder that holds the organisation's own thresholds, if it has any
+        """
+        self._phrases, self._calibrated = phrases, Calibrated(calibrated) if calibrated else None
+        self._read, self._write, self._wording = read, write, wording
+        embedder = embedder and Remembering(embedder)
+        self._store = vectors.Store(embedder, read, write, folder) if embedder and folder else None
+        self._elsewhere = Elsewhere(embedder) if embedder else None
+        self._newest: dict[str, int] = {}
         self._lock = Lock()
         self._kept: _Shelf | None = None
+        self._entries: dict[tables.Edition, list[Entry]] = {}
+        self._last: Index | None = None
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
@@ -239,17 +300,26 @@ class Library:
             edition = next((e for e in wanted if e.sop == sop), None)
             return self._steps(session, shelf, edition).get(step) if edition else None
 
-    def ask(self, question: str, asker: Principal, at: datetime) -> Answer | Refusal:
-        """What the SOPs in force at `at` say to this person, verbatim; or that they do not, what was searched and who owns it.
+    def ask(
+        self, question: str, asker: Principal, at: datetime, *, as_of: datetime | None = None
+    ) -> Answer | Nearest | Refusal:
+        """What the SOPs say to this person, verbatim; or what comes near; or that they do not, what was searched, who owns it.
 
+        at       now: the asker may read what is open to them now
+        as_of    answer from the versions that were in force then; left out, from those in force now
         raises NoPrincipal   the asker has no name, no role or no site
         """
         with self._read() as session:
             shelf = self._shelf(session)
-            current = {f"{e.sop}@{e.version}": e for e in shelf.in_force(at)}
+            current = {f"{e.sop}@{e.version}": e for e in shelf.in_force(as_of or at)}
             found_in = self._index(session, shelf, tuple(current.values()))
-            mask = index.permitted(found_in.entries, asker)
-            found = found_in.search(question[:MAX_QUESTION], mask, k=30)
+            mask = index.permitted(found_in, asker)
+            if as_of is not None:  # an old version may have been open to more people than today's is
+                still = {e.sop for e in shelf.in_force(at) if _may_read(e, asker)}
+                mask = mask & _of_docs(found_in, {doc for doc, e in current.items() if e.sop in still})
+            found = self._calibrate(found_in, found_in.search(question[:MAX_QUESTION], mask, k=30))
+            if self._phrases and as_of is None:
+                found = _named(found_in, found, mask, named(question[:MAX_QUESTION], self._phrases(session)))
             sources: list[list[Quote]] = []
             for hit in found.hits:
                 if len(sources) > FURTHER or hit.score < FURTHER_FROM * found.hits[0].score:
@@ -257,13 +327,105 @@ class Library:
                 quotes = self._quotes(session, shelf, found_in, hit, current[hit.entry.doc], at)
                 if not any(_overlap(quotes[0], other) for others in sources for other in others):
                     sources.append(quotes)
-        if sources and found.signals.certainty > 0:
-            return Answer(tuple(sources[0]), tuple(quotes[0] for quotes in sources[1:]))
-        readable = {found_in.entries[n].doc for n in mask.nonzero()[0]}
-        titles = tuple(sorted(current[doc].title for doc in readable))
-        off_topic = not sources or found.signals.off_topic
-        nearest = () if off_topic else tuple(quotes[0] for quotes in sources)
-        return Refusal(titles, len(titles), nearest[0].owner if nearest else "", nearest, off_topic)
+            searched = _searched(current, found_in.docs(mask))
+            generation, degraded = shelf.generation, found.degraded
+            if sources and found.signals.outcome == "answer":
+                first = [*sources[0], *self._variants(session, shelf, current, sources[0][0], asker, at)]
+                also = [q[0] for q in sources[1:] if not any(_overlap(q[0], other) for other in first)]
+                return Answer(tuple(first), tuple(also), generation=generation, degraded=degraded)
+            if sources and found.signals.outcome == "nearest":
+                candidates = tuple(quotes[0] for quotes in sources[:NEAREST])
+                return Nearest(
+                    candidates, candidates[0].owner, searched, len(searched), generation=generation, degraded=degraded
+                )
+            owner = sources[0][0].owner if sources and not found.signals.off_topic else ""
+            return Refusal(searched, len(searched), owner, generation=generation, degraded=degraded)
+
+    def weigh(self, question: str, asker: Principal, at: datetime) -> Weighed:
+        """How the library would judge a question by the search alone, for fitting its thresholds."""
+        with self._read() as session:
+            shelf = self._shelf(session)
+            found_in = self._index(session, shelf, shelf.in_force(at))
+        found = found_in.search(question[:MAX_QUESTION], index.permitted(found_in, asker), k=1)
+        first = found.hits[0].entry if found.hits else None
+        step = (first.doc.rpartition("@")[0], first.step) if first else ("", "")
+        return Weighed(_embedder(found_in, found), found.signals.topic, found.signals.certainty, *step)
+
+    def _calibrate(self, found_in: Index, found: index.Found) -> index.Found:
+        """The outcome by the organisation's own thresholds."""
+        shift = self._calibrated.of(_embedder(found_in, found)) if self._calibrated else Shift()
+        if shift == Shift() or not found.hits:
+            return found
+        signals = found.signals
+        return replace(found, signals=replace(signals, outcome=outcome(signals.topic, signals.certainty, shift)))
+
+    def word(self, found: Answer, question: str, asker: Principal, at: datetime) -> Answer | Nearest:
+        """An answer as a model words it from its own quotes; as it is, where there is no model or none that can be believed.
+
+        A model makes no answer of what is none, and can only take one back: then its quotes are the nearest that were found.
+        Takes up to the model's time. Call it once a question, outside any transaction.
+        """
+        if self._wording is None:
+            return found
+        passages = [Passage(f"{q.sop}@{q.version}", q.start, q.text, q.title, q.step_title) for q in found.quotes + found.also]
+        said = self._wording.word(question[:MAX_QUESTION], passages, at)
+        if isinstance(said, Worded):
+            return replace(found, worded=said)
+        if said.reason != "insufficient":
+            return found
+        with self._read() as session:
+            searched = tuple(sorted(e.title for e in self._shelf(session).in_force(at) if _may_read(e, asker)))
+        near = (found.quotes[0], *found.also)[:NEAREST]
+        return Nearest(near, near[0].owner, searched, len(searched), generation=found.generation, degraded=found.degraded)
+
+    def quote(self, place: Place, asker: Principal, at: datetime) -> Quote | None:
+        """The quote at this place as it is in force now; None where there is no such step any more, or they may not read it.
+
+        A place without a step is a span of one version: it is gone with that version.
+        """
+        with self._read() as session:
+            shelf = self._shelf(session)
+            edition = next((e for e in shelf.in_force(at) if e.sop == place.sop and _may_read(e, asker)), None)
+            if edition is None:
+                return None
+            step = self._steps(session, shelf, edition).get(place.step)
+            if step is not None:
+                return self._quote(session, shelf, edition, step, step.start, step.end_all, at)
+            if place.step or edition.version != place.version:
+                return None
+            return self._quote(session, shelf, edition, None, place.start, place.end, at)
+
+    def closing(self, place: Place, asker: Principal, at: datetime) -> Quote | None:
+        """The lines that close a step (Who, Clock, Proof, If, Escalate), as `quote`; None where it has none."""
+        with self._read() as session:
+            shelf = self._shelf(session)
+            edition = next((e for e in shelf.in_force(at) if e.sop == place.sop and _may_read(e, asker)), None)
+            step = self._steps(session, shelf, edition).get(place.step) if edition else None
+            if edition is None or step is None or step.end_all <= step.end:
+                return None
+            found = self._quote(session, shelf, edition, step, step.end, step.end_all, at)
+            blank = len(found.text) - len(found.text.lstrip())
+            return (
+                self._quote(session, shelf, edition, step, step.end + blank, step.end_all, at) if found.text.strip() else None
+            )
+
+    def procedure(self, sop: str, asker: Principal, at: datetime) -> Walkable | None:
+        """Every step of an SOP in force, in order, for somebody who may read it; None for others, and where it has no steps."""
+        with self._read() as session:
+            shelf = self._shelf(session)
+            edition = next((e for e in shelf.in_force(at) if e.sop == sop and _may_read(e, asker)), None)
+            if edition is None:
+                return None
+            steps = self._steps(session, shelf, edition).values()
+            quotes = tuple(self._quote(session, shelf, edition, step, step.start, step.end_all, at) for step in steps)
+            return Walkable(edition.title, edition.version, quotes) if quotes else None
+
+    def stands(self, session: Session, generation: int) -> bool:
+        """Whether the library is still that of this generation; nobody changes it before the caller's transaction ends.
+
+        Call it last, after the evidence is written: then every transaction locks the ledger first and the library second.
+        """
+        return tables.generation(session, hold=True) == generation
 
     def is_open_to_all(self, sops: Iterable[tuple[str, int]]) -> bool:
         """Whether everybody at every site may read all of these versions: what a channel may be shown."""
@@ -281,7 +443,7 @@ class Library:
         with self._read() as session:
             shelf = self._shelf(session)
             found_in = self._index(session, shelf, shelf.in_force(at))
-        return found_in.search(question[:MAX_QUESTION], index.permitted(found_in.entries, asker), k).hits
+        return found_in.search(question[:MAX_QUESTION], index.permitted(found_in, asker), k).hits
 
     def steps(self, at: datetime | None = None) -> tuple[LiveStep, ...]:
         """Every step in force, by SOP and in the SOP's order."""
@@ -308,7 +470,31 @@ class Library:
             steps = sum(len(self._steps(session, shelf, edition)) for edition in current)
         today = at.astimezone(UTC).date()
         overdue = tuple(e.sop for e in current if e.review_by and e.review_by < today)
-        return Health(shelf.generation, len(current), steps, passages, ("bm25",), overdue)
+        return Health(shelf.generation, len(current), steps, passages, self.halves, overdue, self.away)
+
+    @property
+    def halves(self) -> tuple[str, ...]:
+        """The ways of searching that answer now."""
+        return ("bm25", "meaning") if self._store and not self._store.away else ("bm25",)
+
+    @property
+    def away(self) -> str:
+        """Empty, or one sentence on why there is an embedder and questions are answered by their words alone."""
+        return self._store.away if self._store else ""
+
+    def ready(self, at: datetime, timeout_s: float) -> bool:
+        """Wait until what is in force at `at` can be searched in every way there is; whether it can be."""
+        if self._store is None:
+            return True
+        with self._read() as session:
+            shelf = self._shelf(session)
+            self._index(session, shelf, shelf.in_force(at))
+        return self._store.wait(timeout_s)
+
+    def close(self) -> None:
+        """Let go of the index; asking afterwards finds by words alone."""
+        if self._store:
+            self._store.close()
 
     def _shelf(self, session: Session) -> _Shelf:
         """This generation's shelf; a new one when another process or this one has changed the library."""
@@ -333,70 +519,155 @@ class Library:
             if key not in shelf.indexes:
                 while len(shelf.indexes) > 1:  # today's, and one of an earlier day
                     shelf.indexes.pop(next(iter(shelf.indexes)))
-                by_key = {(edition.sop, edition.version): edition for edition in current}
-                rows = tables.passages(session, by_key)
-                shelf.indexes[key] = Index([_entry(row, by_key[row.sop, row.version]) for row in rows])
+                entries = self._read_entries(session, current)
+                self._last = Index(entries, self._meaning(entries, dict(key)), self._last)
+                shelf.indexes[key] = self._last
             return shelf.indexes[key]
+
+    def _read_entries(self, session: Session, current: tuple[tables.Edition, ...]) -> list[Entry]:
+        """The passages of these versions, by SOP and place; what was read before is not read again: a version never changes."""
+        new = {(edition.sop, edition.version): edition for edition in current if edition not in self._entries}
+        fresh: dict[tables.Edition, list[Entry]] = {edition: [] for edition in new.values()}
+        for row in tables.passages(session, new) if new else ():
+            edition = new[row.sop, row.version]
+            fresh[edition].append(_entry(row, edition))
+        self._entries = {edition: fresh[edition] if edition in fresh else self._entries[edition] for edition in current}
+        return [entry for edition in current for entry in self._entries[edition]]
+
+    def _meaning(self, entries: Sequence[Entry], versions: dict[str, int]) -> Meaning | None:
+        """How these passages are found by meaning: those in force by the store's index, those of an earlier day one by one."""
+        if self._store is None:
+            return None
+        texts = [vectors.worded(entry.title, entry.heading, entry.text) for entry in entries]
+        if versions != self._newest and all(version <= self._newest.get(sop, 0) for sop, version in versions.items()):
+            return Meaning(self._store.earlier(texts), self._store.id, self._elsewhere)
+        self._newest = versions
+        nearest = self._store.of(texts, [(entry.roles, entry.sites) for entry in entries])
+        return Meaning(nearest, self._store.id, self._elsewhere)
 
     def _quotes(
         self, session: Session, shelf: _Shelf, found_in: Index, hit: Hit, edition: tables.Edition, at: datetime
     ) -> list[Quote]:
         """The whole step around the hit, or its beginning and the hit; where there is no step, what stands around the hit."""
+        step = self._steps(session, shelf, edition).get(hit.entry.step)
+        spans, whole = _spans(hit.place, found_in, step if edition.authored else None)
+        made = (self._quote(session, shelf, edition, step, start, end, at) for start, end in spans)
+        heading = step.title if step else hit.entry.heading
+        return [replace(quote, step_title=heading, score=hit.score, whole=whole) for quote in made]
+
+    def _quote(
+        self,
+        session: Session,
+        shelf: _Shelf,
+        edition: tables.Edition,
+        step: LiveStep | None,
+        start: int,
+        end: int,
+        at: datetime,
+    ) -> Quote:
         key = (edition.sop, edition.version)
         if key not in shelf.sources:
             shelf.sources[key] = tables.source(session, *key) or NO_TEXT
-        step = self._steps(session, shelf, edition).get(hit.entry.step)
-        spans, whole = _spans(hit.place, found_in, step if edition.authored else None)
-        return [
-            Quote(
-                sop=edition.sop,
-                title=edition.title,
-                version=edition.version,
-                step=step.step if step else "",
-                step_title=step.title if step else hit.entry.heading,
-                number=step.number if step else "",
-                text=sops.excerpt(shelf.sources[key], start, end),
-                start=start,
-                end=end,
-                role=step.role if step else "",
-                clock=step.clock if step else "",
-                effective=edition.effective,
-                review_overdue=bool(edition.review_by and edition.review_by < at.astimezone(UTC).date()),
-                owner=edition.owner,
-                score=hit.score,
-                whole=whole,
-            )
-            for start, end in spans
-        ]
+        return Quote(
+            sop=edition.sop,
+            title=edition.title,
+            version=edition.version,
+            step=step.step if step else "",
+            step_title=step.title if step else edition.title,
+            number=step.number if step else "",
+            text=sops.excerpt(shelf.sources[key], start, end),
+            start=start,
+            end=end,
+            role=step.role if step else "",
+            clock=step.clock if step else "",
+            effective=edition.effective,
+            review_overdue=bool(edition.review_by and edition.review_by < at.astimezone(UTC).date()),
+            owner=edition.owner,
+            score=0.0,
+            sha256=edition.sha256,
+            approver=edition.approver,
+            published_at=edition.published_at,
+            published_by=edition.published_by,
+            local="all" not in edition.sites,
+        )
+
+    def _variants(
+        self,
+        session: Session,
+        shelf: _Shelf,
+        current: Mapping[str, tables.Edition],
+        first: Quote,
+        asker: Principal,
+        at: datetime,
+    ) -> list[Quote]:
+        """The same step in the core SOP, or in the addenda to it that hold at the asker's site.
+
+        An addendum is an SOP of some sites whose id begins with the core's id, and whose step has the id of the core's step.
+        """
+        if not first.step:
+            return []
+        out = []
+        for edition in current.values():
+            is_local = "all" not in edition.sites
+            core, local = (first.sop, edition.sop) if is_local else (edition.sop, first.sop)
+            if is_local == first.local or not local.startswith(f"{core}-") or not _may_read(edition, asker):
+                continue
+            step = self._steps(session, shelf, edition).get(first.step)
+            if step is not None:
+                out.append(self._quote(session, shelf, edition, step, step.start, step.end_all, at))
+        return out
 
     # --- publishing ---------------------------------------------------------------------------------------------------
 
-    def ingest(self, paths: Iterable[Path], *, publish: bool, at: datetime, by: str, record: Record | None = None) -> Report:
+    def ingest(
+        self, paths: Iterable[Path], *, publish: bool, at: datetime, by: str, record: Record | None = None, seen: str = ""
+    ) -> Report:
         """Files and folders into the library: as drafts, or published at once.
 
         Each file is one transaction, applied whole or not at all; what was there already is left alone. Files are SOPs in our
         format (docs/sops.md); one that does not claim to be is kept as a document of numbered steps that every role may read.
         """
-        read = [_open(found) for found in documents.find(paths)]
-        files = [file for file in read if isinstance(file, _File)]
-        clashes = _clashes(files)
-        done = {
-            id(file): clashes.get(id(file)) or self._keep(file, publish, at, by, record)
-            for file in sorted(files, key=lambda file: (file.sop.id, file.sop.version))
-        }
-        return Report(tuple(done[id(file)] if isinstance(file, _File) else file for file in read))
+        return intake.ingest(self._write, paths, publish=publish, at=at, by=by, record=record, seen=seen)
 
-    def _keep(self, file: _File, publish: bool, at: datetime, by: str, record: Record | None) -> FileReport:
-        for last in (False, True):
-            try:
-                with self._write() as session:
-                    return _apply(session, file, publish, at, by, record)
-            except _Refused as refusal:
-                return file.report("refused", problems=(Finding(file.name, refusal.line, refusal.what),))
-            except IntegrityError:  # another process added the same version between our look and our write
-                if last:
-                    raise
-        raise AssertionError("unreachable")
+
+def _embedder(found_in: Index, found: index.Found) -> str:
+    """By which embedder's thresholds this was judged; empty: by words alone."""
+    return found_in.meaning.embedder if found_in.meaning and not found.degraded else ""
+
+
+def _named(found_in: Index, found: index.Found, mask: index.Mask, places: Sequence[tuple[str, str]]) -> index.Found:
+    """The hits with the step first that was confirmed for a question in these words, if the asker may read it."""
+    for sop, step in places:
+        inside = [n for n, e in enumerate(found_in.entries) if mask[n] and e.step == step and e.doc.rpartition("@")[0] == sop]
+        if inside:
+            first = next((hit for hit in found.hits if hit.place in inside), None)
+            top = max((hit.score for hit in found.hits), default=1.0)
+            hit = replace(first, score=top) if first else Hit(inside[0], found_in.entries[inside[0]], top, {})
+            rest = tuple(other for other in found.hits if other.place != hit.place)
+            return replace(found, hits=(hit, *rest), signals=replace(found.signals, outcome="answer"))
+    return found
+
+
+def _begins_at(edition: tables.Edition) -> datetime:
+    """When it was published and in effect, from the first instant of that UTC day."""
+    return max(edition.published_at, datetime.combine(edition.effective, time.min, UTC))
+
+
+def _may_read(edition: tables.Edition, asker: Principal) -> bool:
+    """As `index.permitted`, for a whole version. raises NoPrincipal"""
+    if not (asker.person and asker.site and asker.roles and all(asker.roles)):
+        raise NoPrincipal("a question needs an asker with a role and a site")
+    return bool(edition.roles & (asker.roles | {"all"}) and edition.sites & {asker.site, "all"})
+
+
+def _of_docs(found_in: Index, docs: Collection[str]) -> index.Mask:
+    import numpy as np
+
+    return np.array([entry.doc in docs for entry in found_in.entries], dtype=np.bool_)
+
+
+def _searched(current: Mapping[str, tables.Edition], docs: Iterable[str]) -> tuple[SopText, ...]:
+    return tuple(sorted(current[doc].title for doc in docs))
 
 
 def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
@@ -424,12 +695,12 @@ def _spans(place: int, found_in: Index, step: LiveStep | None) -> tuple[list[tup
     hit = entries[place]
     if step is None:
         first, last = found_in.around(place, "heading", chars=QUOTE_CHARS)
-        same = sum(1 for e in entries if (e.doc, e.heading, e.step) == (hit.doc, hit.heading, hit.step))
+        same = sum(1 for e in found_in.document(place) if (e.doc, e.heading, e.step) == (hit.doc, hit.heading, hit.step))
         return [(entries[first].start, entries[last].end)], same <= last - first + 1
     past = step.end if hit.start < step.end else step.end_all
     if past - step.start <= QUOTE_CHARS:
         return [(step.start, past)], True
-    inside = [e.end for e in entries if e.doc == hit.doc and e.step == hit.step and e.end <= step.end]
+    inside = [e.end for e in found_in.document(place) if e.doc == hit.doc and e.step == hit.step and e.end <= step.end]
     limit = step.start + QUOTE_CHARS
     end = step.end if step.end <= limit else max((e for e in inside if e <= limit), default=limit)
     return [(step.start, end), *([(hit.start, hit.end)] if hit.end > end else [])], end == step.end
@@ -460,220 +731,3 @@ def _live(row: tables.StepRow, edition: tables.Edition) -> LiveStep:
         effective=edition.effective,
         owner=edition.owner,
     )
-
-
-# --- one file -------------------------------------------------------------------------------------------------------------
-
-
-class _Refused(Exception):
-    def __init__(self, what: str, line: int = 0) -> None:
-        super().__init__(what)
-        self.what, self.line = what, line
-
-
-@dataclass(frozen=True)
-class _File:
-    path: str
-    name: str
-    sop: Sop
-
-    def report(self, outcome: Outcome, **more: Any) -> FileReport:
-        sop = self.sop
-        lost = tuple(w for w in sop.warnings if w.what.endswith("was left out."))
-        return FileReport(
-            path=self.path,
-            outcome=outcome,
-            sop=sop.id,
-            version=more.pop("version", sop.version),
-            title=sop.title,
-            steps=len(sop.steps),
-            words=sop.words,
-            lost=lost,
-            notes=tuple(w for w in sop.warnings if w not in lost),
-            **more,
-        )
-
-
-def _open(found: documents.Found) -> _File | FileReport:
-    path, name = str(found.path), found.path.name
-    try:
-        text = documents.read(found.path)
-        sop = sops.parse(text, name) if sops.has_front_matter(text) else sops.loose(text, name)
-    except documents.Unreadable as wrong:
-        known = found.path.suffix.lower() in documents.TEXT | documents.LATER
-        outcome: Outcome = "refused" if found.asked or known else "skipped"
-        return FileReport(path, outcome, problems=(Finding(name, wrong.line, wrong.what),))
-    except SopError as wrong:
-        return FileReport(path, "refused", problems=wrong.findings)
-    return _File(path, name, sop)
-
-
-def _clashes(files: list[_File]) -> dict[int, FileReport]:
-    """Files of one run that claim to be the same version of the same SOP with different texts: none of them is taken."""
-    result = {}
-    for file in files:
-        twin = next(
-            (
-                other
-                for other in files
-                if (other.sop.id, other.sop.version) == (file.sop.id, file.sop.version) and other.sop.sha256 != file.sop.sha256
-            ),
-            None,
-        )
-        if twin:
-            what = f"{twin.path} is {_called(file.sop)} too, with another text: give one of them another id or version."
-            result[id(file)] = file.report("refused", problems=(Finding(file.name, 1, what),))
-    return result
-
-
-def _called(sop: Sop) -> str:
-    return f"{sop.id} version {sop.version}" if sop.authored else f"called {sop.id}"
-
-
-def _apply(session: Session, file: _File, publish: bool, at: datetime, by: str, record: Record | None) -> FileReport:
-    sop = file.sop
-    known = tables.versions(session, sop.id)
-    version = _version(sop, known)
-    same = next((row for row in known if row.version == version), None)
-    if same and same.sha256 == sop.sha256 and (same.state != "draft" or not publish):
-        return file.report("unchanged", version=version)
-    before = max((row.version for row in known if row.state == "published"), default=0)
-    cuts = list(index.cuts(sop))
-    tables.add_draft(session, sop, cuts, version=version, name=file.name, at=at, by=by)
-    detail = {"sop": sop.id, "version": version, "sha256": sop.sha256, "file": file.name, "by": by}
-    if not publish:
-        if record:
-            record(session, "sop_added", detail)
-        return file.report("draft", version=version)
-    removed = _removed(session, sop, before)
-    superseded = tables.publish(session, sop.id, version, at=at, by=by)
-    tables.raise_generation(session)
-    if record:
-        record(session, "sop_published", {**detail, "superseded": _listed(superseded), "removed": _listed(removed)})
-    return file.report("published", version=version, superseded=superseded, removed=removed)
-
-
-def _listed(things: Iterable[object]) -> str:
-    """Several values as one, for evidence that holds plain values only."""
-    return ", ".join(map(str, things))
-
-
-def _version(sop: Sop, known: list[tables.SopVersion]) -> int:
-    """The number under which the file is kept. raises _Refused where that number is taken or past."""
-    newest = max(known, key=lambda row: row.version, default=None)
-    if newest is None:
-        return sop.version or 1
-    if not sop.authored:
-        if newest.authored:
-            raise _Refused(f"{sop.id} is an SOP with an owner already: rename the file or give it front matter.", 1)
-        return newest.version + (newest.sha256 != sop.sha256 and newest.state != "draft")
-    same = next((row for row in known if row.version == sop.version), None)
-    if same and same.state != "draft" and same.sha256 != sop.sha256:
-        raise _Refused(f"Version {sop.version} of {sop.id} is published with another text: raise the version.", 1)
-    published = max((row.version for row in known if row.state == "published"), default=0)
-    if sop.version < published and not (same and same.sha256 == sop.sha256 and same.state != "draft"):
-        raise _Refused(f"Version {sop.version} of {sop.id} is older than the published version {published}.", 1)
-    return sop.version
-
-
-def _removed(session: Session, sop: Sop, before: int) -> tuple[str, ...]:
-    """Ids of the steps that the published version had and the new one lacks."""
-    kept = {step.id for step in sop.steps}
-    return tuple(row.step for row in tables.steps(session, sop.id, before) if row.step not in kept)
-
-
-# --- a folder of files --------------------------------------------------------------------------------------------------
-
-
-def search_folder(folder: Path, questions: Iterable[Mapping[str, Any]], k: int, cache_dir: Path) -> Iterator[dict[str, Any]]:
-    """One answer to each question from the documents below `folder`, without installing anything.
-
-    questions   {"id", "question"} each
-    cache_dir   where what was read is kept; a file that changed is read again
-    yields      {"id", "passages": [{"doc", "heading", "text", "score"}], "refused", "answer", "ms"}; `doc` is the path below
-                `folder`, a passage is shown with what stands around it, `answer` is verbatim and empty when refused
-    raises      documents.Unreadable   there is no such folder
-    """
-    shelf = _FolderShelf(folder, cache_dir)
-    for given in questions:
-        started = time.perf_counter()
-        result = shelf.answer(str(given.get("question", "")), k)
-        yield {"id": given.get("id"), **result, "ms": round((time.perf_counter() - started) * 1000, 2)}
-
-
-class _FolderShelf:
-    """Every document of one folder, read and indexed."""
-
-    FORMAT = 1  # raised when passages are cut differently: what was kept by an older version is then read again
-
-    def __init__(self, folder: Path, cache_dir: Path) -> None:
-        if not folder.is_dir():
-            raise documents.Unreadable(f"{folder} is not a folder.")
-        name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
-        self._kept_at = cache_dir / f"folder-{name}.json"
-        kept = self._load()
-        files = {found.name: _file_state(found.path, found.name, kept) for found in documents.find([folder])}
-        self._files = {name: file for name, file in files.items() if file}
-        if self._files != kept:
-            self._save()
-        self.index = Index([entry for name, file in self._files.items() for entry in _entries(name, file)])
-        self._mask = index.everything(self.index.entries)
-
-    def _load(self) -> dict[str, Any]:
-        try:
-            kept = json.loads(self._kept_at.read_text("utf-8"))
-            return dict(kept["files"]) if kept["format"] == self.FORMAT else {}
-        except (OSError, ValueError, KeyError, TypeError):
-            return {}
-
-    def _save(self) -> None:
-        self._kept_at.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=self._kept_at.parent, delete=False) as new:
-            json.dump({"format": self.FORMAT, "files": self._files}, new)
-        Path(new.name).replace(self._kept_at)
-
-    def answer(self, question: str, k: int) -> dict[str, Any]:
-        found = self.index.search(question[:MAX_QUESTION], self._mask, k=6 * k)
-        passages: list[dict[str, Any]] = []
-        shown: set[int] = set()
-        for hit in found.hits:
-            if hit.place in shown or len(passages) == k:
-                continue
-            first, last = self.index.around(hit.place, "document")
-            shown.update(range(first, last + 1))
-            doc, text = hit.entry.doc, self._text(first, last)
-            passages.append({"doc": doc, "heading": str(hit.entry.heading), "text": text, "score": round(hit.score, 4)})
-        refused = not passages or found.signals.certainty <= 0
-        best = None if refused else self.index.around(found.hits[0].place, "heading", chars=QUOTE_CHARS)
-        return {"passages": passages, "refused": refused, "answer": self._text(*best) if best else ""}
-
-    def _text(self, first: int, last: int) -> str:
-        one, other = self.index.entries[first], self.index.entries[last]
-        return str(self._files[one.doc]["source"])[one.start : other.end]
-
-
-def _file_state(path: Path, name: str, kept: Mapping[str, Any]) -> dict[str, Any] | None:
-    """What is known of one file: as kept where it did not change, else read again; None where it is no document."""
-    try:
-        stat = path.stat()
-    except OSError:
-        return None
-    stamp = [stat.st_size, stat.st_mtime_ns]
-    if name in kept and kept[name]["stamp"] == stamp:
-        return dict(kept[name])
-    read = _open(documents.Found(path, name, asked=False))
-    if isinstance(read, FileReport):
-        if read.outcome == "refused":
-            log.warning("%s was not searched: %s", name, read.problems[0].what)
-        return None
-    sop = read.sop
-    pieces = [[cut.step, str(cut.heading), cut.start, cut.end] for cut in index.cuts(sop)]
-    return {"stamp": stamp, "title": str(sop.title), "source": str(sop.source), "authored": sop.authored, "pieces": pieces}
-
-
-def _entries(name: str, file: Mapping[str, Any]) -> Iterator[Entry]:
-    source = tables.text(file["source"])
-    for step, heading, start, end in file["pieces"]:
-        text = sops.excerpt(source, start, end)
-        worth = index.standing(step, heading, text) if file["authored"] else 1.0
-        yield Entry(name, tables.text(file["title"]), tables.text(heading), step, text, start, end, standing=worth)

@@ -14,6 +14,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # loaded by the first file that is parsed: cards need SopText alone, and quickly
@@ -231,20 +232,21 @@ def parse(text: str, name: str) -> Sop:
     )
 
 
-def loose(text: str, name: str) -> Sop:
+def loose(text: str, name: str, *, title: str = "", printed: bool = False) -> Sop:
     """Somebody else's Markdown or plain text as a document of sections and numbered steps; nothing is invented.
 
-    The title is the front matter's, else the first heading, else the file's name. Numbers are what a Markdown viewer shows.
+    The title is the front matter's, else `title`, else the first heading, else the file's name. Numbers are what a Markdown
+    viewer shows; `printed`: the text was made from another format, and its numbers are what that one printed.
     Never raises: any text is a document, if need be one without steps.
     """
     source, hidden = _clean(text, name, comments=True)
     lines = _front_lines(source)
     reader = _Reader(source, name)
     body = _Body(source, lines, reader, shadow=_shadow(source))
-    steps = tuple(_loose_steps(body))
+    steps = tuple(_loose_steps(body, printed))
     return Sop(
-        id=_slug(name.rsplit(".", 1)[0]) or "document",
-        title=_loose_title(source, lines, body, name),
+        id=_slug(name.rsplit(".", 1)[0]) or f"document-{hashlib.sha256(name.encode()).hexdigest()[:8]}",
+        title=_loose_title(source, lines, body, name, title),
         domain="",
         version=0,
         owner="",
@@ -276,7 +278,7 @@ def has_front_matter(text: str) -> bool:
 _HIDDEN = re.compile(
     "[\u00ad\u200b\u200e\u200f\u2060\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f\x00-\x08\x0b\x0c\x0e-\x1f\x7f]"
 )
-_COMMENT = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
+_COMMENT = re.compile(r"(?<!\\)<!--.*?(?:-->|\Z)", re.DOTALL)  # with a backslash before it, a viewer shows it
 _STEP_MARK = re.compile(r"<!--\s*step:\s*(.*?)\s*-->")
 
 
@@ -788,36 +790,135 @@ def _shadow(source: str) -> str:
     return "\n".join(lines)
 
 
-def _loose_title(source: str, lines: int, body: _Body, name: str) -> SopText:
+def _loose_title(source: str, lines: int, body: _Body, name: str, title: str) -> SopText:
     for line in source.split("\n")[1 : max(0, lines - 1)]:
         if found := re.fullmatch(r"title\s*:\s*[\"']?(.+?)[\"']?\s*", line):
             return SopText(found[1][:_MAX_FIELD])
+    if title.strip():
+        return SopText(" ".join(title.split())[:_MAX_FIELD])
     if body.headings and body.headings[0].text:
         return SopText(body.headings[0].text[:_MAX_FIELD])
     return SopText(name.rsplit("/", 1)[-1].rsplit(".", 1)[0].replace("_", " ").replace("-", " "))
 
 
-_MARKER = re.compile(r"\s*(?:>\s*)*(?:\d{1,9}[.)]|[-*+])\s+(?:\[[ xX]\]\s+)?")
+_MARKER = re.compile(r"\s*(?:>\s*)*(?:(?P<number>\d{1,9})[.)]|[-*+])\s+(?:\[[ xX]\]\s+)?")
+_LABELLED = re.compile(
+    r"[ \t]*(?P<word>[^\W\d_]{2,12}\s+)?(?P<open>\()?"
+    r"(?P<number>[0-9]{1,4}(?:\.[0-9]{1,4}){0,5}|[ivxlc]{2,6}|[IVXLC]{2,6}|[A-Za-z])(?P<close>\.?\)|[.:])?\s+(?=\S)"
+)
+"""What a numbered step may start with where Markdown has no list for it: `1.1`, `a)`, `(iv)`, `B.`, `Step 3:`."""
 
 
-def _loose_steps(body: _Body) -> Iterator[Step]:
-    """The items of every numbered list that stands on its own, under their headings."""
+def _loose_steps(body: _Body, printed: bool) -> Iterator[Step]:
+    """The items of every numbered list that stands on its own, and paragraphs numbered in a row, under their headings."""
     used: set[str] = set()
+    labelled = _in_a_row(body)
     for path, node in body.nodes:
-        if node.type != "ordered_list":
+        heading = path[-1].text if path else ""
+        if node.type == "ordered_list":
+            first = int(node.attrs.get("start", 1))
+            for number, item in enumerate(node.children, first):
+                start, end = body.span(*(item.map or (0, 0)))
+                marker = _MARKER.match(body.source, start, end)
+                shown = marker["number"] if marker and printed else None
+                start = marker.end() if marker else start
+                if start < end:
+                    yield _loose_step(body, heading, shown or str(number), start, end, used)
+        for label in labelled.get(id(node), ()):
+            yield _loose_step(body, heading, label.number, label.start, label.end, used)
+
+
+@dataclass(frozen=True)
+class _Label:
+    """A line that starts with something like a number: its kind (`1.1`, `a)`), where its text stands."""
+
+    kind: str
+    number: str
+    start: int
+    end: int
+
+    def follows(self, other: _Label) -> bool:
+        return self.kind == other.kind and any(a == b + 1 for a in _counts(self.number) for b in _counts(other.number))
+
+
+def _in_a_row(body: _Body) -> dict[int, list[_Label]]:
+    """By node: the labelled lines that follow one another, or start below the number that theirs continues (2, then 2.1).
+
+    A single `3.5 mg` or `A. Miller` at the beginning of a line has no neighbour, so it is text.
+    """
+    groups: dict[tuple[_Heading, ...], list[tuple[int, _Label]]] = {}
+    parents: dict[tuple[_Heading, ...], set[str]] = {}
+    for (path, node), (_, after) in zip_longest(body.nodes, body.nodes[1:], fillvalue=((), None)):
+        if node is None:
             continue
-        first = int(node.attrs.get("start", 1))
-        for number, item in enumerate(node.children, first):
-            start, end = body.span(*(item.map or (0, 0)))
-            start += marker.end() if (marker := _MARKER.match(body.source[start:end])) else 0
-            if start >= end:
-                continue
-            heading = path[-1].text if path else ""
-            yield _loose_step(body, heading, number, start, end, used)
+        if node.type == "paragraph":
+            past = after.map[1] if after is not None and after.type == "bullet_list" and after.map else 0
+            groups.setdefault(path, []).extend((id(node), label) for label in _labels(node, body, past))
+        elif node.type == "ordered_list":
+            first = int(node.attrs.get("start", 1))
+            parents.setdefault(path, set()).update(str(number) for number in range(first, first + len(node.children)))
+    found: dict[int, list[_Label]] = {}
+    for path, given in groups.items():
+        above = parents.get(path, set()) | {h.text.split()[0].strip("().:") for h in path[-1:] if h.text}
+        last: dict[str, _Label] = {}
+        taken: set[int] = set()
+        for _, label in given:
+            before = last.get(label.kind)
+            parent = label.number.rpartition(".")[0]
+            if before and label.follows(before):
+                taken |= {id(before), id(label)}
+            elif parent and label.number.endswith(".1") and parent in above:
+                taken.add(id(label))
+            last[label.kind] = label
+            above.add(label.number)
+        for node_id, label in given:
+            if id(label) in taken:
+                found.setdefault(node_id, []).append(label)
+    return found
 
 
-def _loose_step(body: _Body, heading: str, number: int, start: int, end: int, used: set[str]) -> Step:
-    step_id = base = "-".join(filter(None, (_slug(heading)[:60].strip("-"), str(number))))
+def _labels(node: SyntaxTreeNode, body: _Body, with_list: int) -> Iterator[_Label]:
+    """The labelled lines of a paragraph, each with the lines below it down to the next; the last with the bullets below."""
+    first, past = node.map or (0, 0)
+    marks = [(n, mark) for n in range(first, past) if (mark := _LABELLED.match(body.source, *body.span(n, n + 1)))]
+    marks = [(n, mark) for n, mark in marks if _is_label(mark)]
+    for at, (_, mark) in enumerate(marks):
+        start, end = mark.end(), body.span(marks[at][0], marks[at + 1][0] if at + 1 < len(marks) else max(past, with_list))[1]
+        if start < end:
+            number = mark["number"]
+            shape = re.sub(r"\d+$", "1", number) if number[0].isdigit() else "A" if number.isupper() else "a"
+            kind = f"{(mark['word'] or '').strip().lower()} {mark['open'] or ''}{shape}{mark['close'] or ''}"
+            yield _Label(kind, number, start, end)
+
+
+def _is_label(mark: re.Match[str]) -> bool:
+    """`1.1` and what ends in a mark is a label; a bare number, letter or word is not. `1.` is a list item of its own."""
+    dotted = "." in mark["number"]
+    if mark["open"] and not (mark["close"] or "").endswith(")"):
+        return False
+    if mark["word"]:
+        return bool(mark["close"]) or dotted
+    return dotted or (bool(mark["close"]) and mark["close"] != ":" and not (mark["number"].isdigit() and not mark["open"]))
+
+
+_ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
+
+
+def _counts(number: str) -> Iterator[int]:
+    """Which numbers the last part of a label may stand for: `i` is the first in Roman and the ninth letter."""
+    last = number.rpartition(".")[2].lower()
+    if last.isdigit():
+        yield int(last)
+        return
+    if len(last) == 1:
+        yield ord(last) - ord("a") + 1
+    if set(last) <= set(_ROMAN):
+        values = [_ROMAN[letter] for letter in last]
+        yield sum(-v if any(v < w for w in values[n + 1 :]) else v for n, v in enumerate(values))
+
+
+def _loose_step(body: _Body, heading: str, number: str, start: int, end: int, used: set[str]) -> Step:
+    step_id = base = "-".join(filter(None, (_slug(heading)[:60].strip("-"), _slug(number))))
     again = 1
     while step_id in used:
         again += 1
@@ -825,7 +926,7 @@ def _loose_step(body: _Body, heading: str, number: int, start: int, end: int, us
     used.add(step_id)
     return Step(
         id=step_id,
-        number=str(number),
+        number=number,
         title=SopText(heading),
         text=body.cut(start, end),
         role="",

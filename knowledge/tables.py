@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Literal
 
-from sqlalchemy import JSON, DateTime, Index, Text, update
+from sqlalchemy import JSON, DateTime, Index, Text, func, update
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine.interfaces import Dialect
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import defer
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, Session, SQLModel, col, select
@@ -48,6 +50,9 @@ class SopString(TypeDecorator[SopText]):
     def process_result_value(self, value: str | None, dialect: Dialect) -> SopText | None:
         return None if value is None else SopText(value)
 
+
+AT_ONCE = 500
+"""Values in one IN (…)."""
 
 State = Literal["draft", "published", "superseded"]
 
@@ -134,6 +139,26 @@ class LibraryMark(SQLModel, table=True):
     __tablename__ = "library_mark"
     name: str = Field(primary_key=True)
     generation: int = 0
+
+
+class ModelDay(SQLModel, table=True):
+    """What a model cost and what came of it on one UTC day: a row for the tokens (`outcome` empty) and one for each outcome."""
+
+    __tablename__ = "model_day"
+    day: date = Field(primary_key=True)
+    outcome: str = Field(primary_key=True)
+    n: int = 0
+
+
+class VectorRow(SQLModel, table=True):
+    """What one embedder made of one text: passages with the same words share it, whatever version they stand in."""
+
+    __tablename__ = "sop_vector"
+    text: str = Field(primary_key=True)
+    """SHA-256 of the embedded text."""
+    embedder: str = Field(primary_key=True)
+    vector: bytes
+    """float16, little-endian, of unit length."""
 
 
 @dataclass(frozen=True)
@@ -270,12 +295,56 @@ def raise_generation(session: Session) -> None:
         session.flush()
 
 
+def take_tokens(session: Session, day: date, tokens: int, limit: int) -> bool:
+    """Set tokens of the day's limit aside; False where they are no longer left. Every process counts on the same row."""
+    _count(session, day, "", 0)
+    row = update(ModelDay).where(col(ModelDay.day) == day, col(ModelDay.outcome) == "", col(ModelDay.n) + tokens <= limit)
+    return session.exec(row.values(n=ModelDay.n + tokens)).rowcount == 1
+
+
+def settle_tokens(session: Session, day: date, difference: int, outcome: str) -> None:
+    """Count one question's outcome, and what it used beyond (or, negative, below) what was set aside."""
+    _count(session, day, "", difference)
+    _count(session, day, outcome, 1)
+
+
+def _count(session: Session, day: date, outcome: str, by: int) -> None:
+    more = update(ModelDay).where(col(ModelDay.day) == day, col(ModelDay.outcome) == outcome).values(n=ModelDay.n + by)
+    if session.exec(more).rowcount == 0:
+        try:
+            with session.begin_nested():
+                session.add(ModelDay(day=day, outcome=outcome, n=by))
+        except IntegrityError:  # another process was first
+            session.exec(more)
+
+
+def add_vectors(session: Session, embedder: str, vectors: Mapping[str, bytes]) -> None:
+    """Keep vectors by the hash of their text, in place of what stood there."""
+    dialect = session.get_bind().dialect.name
+    insert = postgresql.insert if dialect == "postgresql" else sqlite.insert
+    rows = [{"text": name, "embedder": embedder, "vector": vector} for name, vector in vectors.items()]
+    if rows:
+        fresh = insert(VectorRow)
+        session.execute(
+            fresh.on_conflict_do_update(index_elements=["text", "embedder"], set_={"vector": fresh.excluded.vector}), rows
+        )
+
+
 # --- reading ----------------------------------------------------------------------------------------------------------------
 
 
-def generation(session: Session) -> int:
-    """The library's generation number; 0 before the first change."""
-    return session.exec(select(LibraryMark.generation).where(LibraryMark.name == "library")).first() or 0
+def generation(session: Session, *, hold: bool = False) -> int:
+    """The library's generation number; 0 before the first change.
+
+    hold   nobody changes the library before this transaction ends (on SQLite a write transaction is alone anyway)
+    """
+    query = select(LibraryMark.generation).where(LibraryMark.name == "library")
+    return session.exec(query.with_for_update(read=True) if hold else query).first() or 0
+
+
+def model_day(session: Session, day: date) -> dict[str, int]:
+    """How many questions had each outcome on this UTC day; under "" the tokens."""
+    return {row.outcome: row.n for row in session.exec(select(ModelDay).where(ModelDay.day == day))}
 
 
 @dataclass(frozen=True)
@@ -287,12 +356,14 @@ class Edition:
     title: SopText
     state: str
     owner: str
+    approver: str
     effective: date
     review_by: date | None
     roles: frozenset[str]
     sites: frozenset[str]
     sha256: str
     published_at: datetime
+    published_by: str
     authored: bool
 
 
@@ -307,12 +378,14 @@ def editions(session: Session) -> tuple[Edition, ...]:
             title=SopText(row.title),
             state=row.state,
             owner=row.owner,
+            approver=row.approver,
             effective=row.effective,
             review_by=row.review_by,
             roles=frozenset(row.roles),
             sites=frozenset(row.sites),
             sha256=row.sha256,
             published_at=row.published_at,
+            published_by=row.published_by,
             authored=row.authored,
         )
         for row in session.exec(query.order_by(col(SopVersion.sop), col(SopVersion.version)))
@@ -331,6 +404,27 @@ def passages(session: Session, wanted: Collection[tuple[str, int]]) -> list[Pass
     sops = {sop for sop, _ in wanted}
     found = session.exec(select(PassageRow).where(col(PassageRow.sop).in_(sops)))
     return sorted((row for row in found if (row.sop, row.version) in wanted), key=lambda r: (r.sop, r.version, r.position))
+
+
+def vectors(session: Session, embedder: str, texts: Collection[str]) -> dict[str, bytes]:
+    """The vectors of those texts (by their hash) that this embedder has made already."""
+    names, found = sorted(texts), dict[str, bytes]()
+    for start in range(0, len(names), AT_ONCE):
+        some = col(VectorRow.text).in_(names[start : start + AT_ONCE])
+        found.update(
+            session.execute(select(VectorRow.text, VectorRow.vector).where(VectorRow.embedder == embedder, some)).all()
+        )
+    return {name: bytes(vector) for name, vector in found.items()}
+
+
+def embedded(session: Session, embedder: str, texts: Collection[str], size: int) -> set[str]:
+    """Which of those texts (by their hash) have a vector of this embedder, of `size` bytes."""
+    names, found = sorted(texts), set[str]()
+    for start in range(0, len(names), AT_ONCE):
+        some = col(VectorRow.text).in_(names[start : start + AT_ONCE])
+        whole = func.length(VectorRow.vector) == size
+        found.update(session.exec(select(VectorRow.text).where(VectorRow.embedder == embedder, some, whole)))
+    return found
 
 
 def versions(session: Session, sop: str) -> list[SopVersion]:

@@ -18,7 +18,7 @@ from sqlmodel import Session
 
 from bot import records
 from knowledge import tables
-from knowledge.library import Answer, FileReport, Library, NoPrincipal, Principal, Refusal
+from knowledge.library import Answer, FileReport, Library, Nearest, NoPrincipal, Place, Principal, Refusal
 
 NOW = datetime(2026, 2, 24, 20, 15, tzinfo=UTC)
 STARTER = Path(__file__).parents[1] / "knowledge" / "starter"
@@ -171,8 +171,9 @@ def test_what_is_recorded_and_what_is_published_are_one_transaction(library: Lib
         ("control.txt", b"\x01\x02\x03\x04abc", "not text"),
         ("latin.md", "# Café\nCrème".encode("cp1252"), "not UTF-8"),
         ("huge.md", b"a" * 5_000_001, "larger than 5 MB"),
-        ("word.docx", b"PK\x03\x04", "not readable yet: save it as Markdown or text"),
-        ("scan.pdf", b"%PDF-1.7", "not readable yet"),
+        ("word.docx", b"PK\x03\x04", "damaged or cut short"),
+        ("scan.pdf", b"%PDF-1.7", "damaged or cut short"),
+        ("old.doc", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "save it as .docx"),
         ("photo.png", b"\x89PNG", "not a document"),
         ("broken.md", b"---\nid: [\n---\n# x", "not valid YAML"),
     ],
@@ -283,9 +284,8 @@ def test_a_long_step_is_quoted_from_its_beginning(starter: Library) -> None:
 def test_what_the_sops_do_not_say_is_refused_with_what_was_searched(starter: Library, text: str) -> None:
     """Lost otherwise: a guess, in the voice of the practice's own rules."""
     found = starter.ask(text, BEA, NOW)
-    assert isinstance(found, Refusal)
+    assert not isinstance(found, Answer)
     assert found.count == len(found.searched) == 6 and "Billing and claims playbook" in found.searched
-    assert bool(found.owner) == bool(found.nearest) and found.off_topic == (not found.nearest)
 
 
 ODD = [
@@ -306,16 +306,16 @@ ODD = [
 def test_an_odd_question_gets_a_plain_answer(starter: Library, text: str) -> None:
     """Lost otherwise: a traceback in chat, or a slow question that blocks everybody."""
     found = starter.ask(text, BEA, NOW)
-    assert isinstance(found, Answer | Refusal)
+    assert isinstance(found, Answer | Nearest | Refusal)
     if "claim" not in text:
-        assert isinstance(found, Refusal)
+        assert not isinstance(found, Answer)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.text(max_size=300))
 def test_any_question_is_answered_or_refused(starter: Library, text: str) -> None:
     """Lost otherwise: one character that breaks the search."""
-    assert isinstance(starter.ask(text, BEA, NOW), Answer | Refusal)
+    assert isinstance(starter.ask(text, BEA, NOW), Answer | Nearest | Refusal)
 
 
 @pytest.mark.parametrize(
@@ -364,10 +364,10 @@ def _look_for_leaks(library: Library, asker: Principal, secrets: Mapping[str, tu
     may = {s for s, (roles, sites) in secrets.items() if roles & asker.roles and sites & {asker.site, "all"}}
     for text in ("how do I post the remittance", *(f"remittance {secret}" for secret in sorted(secrets)[:6])):
         found = library.ask(text, asker, NOW)
-        quotes = (*found.quotes, *found.also) if isinstance(found, Answer) else found.nearest
+        quotes = (*found.quotes, *found.also) if isinstance(found, Answer) else getattr(found, "candidates", ())
         shown = repr(quotes) + repr(getattr(found, "searched", ""))
         assert {secret for secret in secrets if f"{secret}" in shown} <= may
-        if isinstance(found, Refusal):
+        if not isinstance(found, Answer):
             assert found.count == len(may)
     assert all(hit.entry.title.removeprefix("Remittance ") in may for hit in library.find("post remittance", asker, NOW, 99))
 
@@ -406,8 +406,81 @@ def test_a_quote_says_that_its_sop_is_past_its_review(library: Library, tmp_path
 
 def test_an_empty_library_refuses_and_says_that_it_searched_nothing(library: Library) -> None:
     """Lost otherwise: a fresh installation that fails on its first question."""
-    assert library.ask("how do I post an ERA", BEA, NOW) == Refusal((), 0, "", (), True)
+    assert library.ask("how do I post an ERA", BEA, NOW) == Refusal((), 0, "")
     assert library.health(NOW).sops == 0
+
+
+def test_what_comes_near_is_offered_and_never_stated(starter: Library) -> None:
+    """Lost otherwise: a step that is about something else is read out as if it were the answer."""
+    found = starter.ask("who signs for the delivery of supplies to the front desk", BEA, NOW)
+    assert isinstance(found, Nearest)
+    assert 1 <= len(found.candidates) <= 3 and found.owner and found.count == 6
+    assert len({(q.sop, q.step, q.start) for q in found.candidates}) == len(found.candidates)
+    for candidate in found.candidates:
+        again = starter.quote(candidate.place, BEA, NOW)
+        assert again and (again.sop, again.step) == (candidate.sop, candidate.step)
+
+
+def test_a_step_that_is_asked_for_by_its_place_is_filtered_too(library: Library, tmp_path: Path) -> None:
+    """Lost otherwise: a button that was drawn before a transfer opens an SOP of the old site."""
+    keep(library, tmp_path, sop(id="pine-only", sites="pine"))
+    held_there, held_here = Principal("tom", frozenset({"billing_coordinator"}), "pine"), BEA
+    place = Place("pine-only", 1, "post-era", 0, 0)
+    assert library.quote(place, held_there, NOW) and library.procedure("pine-only", held_there, NOW)
+    assert library.quote(place, held_here, NOW) is None and library.procedure("pine-only", held_here, NOW) is None
+    for nobody in (
+        Principal("", frozenset({"x"}), "s"),
+        Principal("p", frozenset(), "s"),
+        Principal("p", frozenset({""}), "s"),
+    ):
+        with pytest.raises(NoPrincipal):
+            library.quote(place, nobody, NOW)
+        with pytest.raises(NoPrincipal):
+            library.procedure("pine-only", nobody, NOW)
+
+
+def test_an_earlier_day_is_answered_from_its_own_version(library: Library, tmp_path: Path) -> None:
+    """Lost otherwise: an auditor who asks about March is told what has applied since May."""
+    keep(library, tmp_path, sop(text="Post the remittance by Friday."))
+    later = NOW.replace(month=5)
+    keep(library, tmp_path, sop(version=2, text="Post the remittance today."), at=later)
+    question = "how do I post the remittance"
+    now, then = library.ask(question, BEA, later), library.ask(question, BEA, later, as_of=NOW)
+    assert isinstance(now, Answer) and isinstance(then, Answer)
+    assert (now.quotes[0].version, then.quotes[0].version) == (2, 1)
+    assert isinstance(library.ask(question, BEA, later, as_of=NOW.replace(year=2020)), Refusal)
+
+
+def test_an_old_version_opens_no_door_that_is_closed_now(library: Library, tmp_path: Path) -> None:
+    """Lost otherwise: what was restricted in May is read by everybody as of April."""
+    keep(library, tmp_path, sop(text="Post the remittance by Friday."))
+    later = NOW.replace(month=5)
+    keep(library, tmp_path, sop(version=2, sites="pine", text="Post the remittance today."), at=later)
+    assert isinstance(library.ask("how do I post the remittance", BEA, later, as_of=NOW), Refusal)
+
+
+def test_a_local_addendum_stands_beside_its_core(library: Library, tmp_path: Path) -> None:
+    """Lost otherwise: a site's own rule is missed by the site, or read by another."""
+    keep(library, tmp_path, sop(text="Post the remittance by Friday."))
+    keep(
+        library,
+        tmp_path,
+        sop(id="era-harbor", title="Remittances at Harbor", sites="harbor", text="Post it in the back office."),
+    )
+    for asker, sops in ((BEA, {"era", "era-harbor"}), (Principal("tom", frozenset({"billing_coordinator"}), "pine"), {"era"})):
+        found = library.ask("how do I post the remittance", asker, NOW)
+        assert isinstance(found, Answer)
+        assert {q.sop for q in found.quotes} == sops
+        assert {q.sop: q.local for q in found.quotes} == {sop: sop == "era-harbor" for sop in sops}
+
+
+def test_the_lines_that_close_a_step_are_quoted_alone(library: Library, tmp_path: Path) -> None:
+    """Lost otherwise: "who does that?" is answered with the whole step once more."""
+    keep(library, tmp_path, sop())
+    found = library.closing(Place("era", 1, "post-era", 0, 0), BEA, NOW)
+    assert found and found.lead.startswith("- **Who:** Billing coordinator")
+    assert library.source("era", 1)[found.start : found.end] == found.text  # type: ignore[index]
+    assert library.closing(Place("era", 1, "no-such-step", 0, 0), BEA, NOW) is None
 
 
 def test_a_live_step_costs_one_small_query(engine: Engine, tmp_path: Path) -> None:

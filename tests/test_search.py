@@ -7,7 +7,8 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from math import log2
@@ -23,9 +24,11 @@ from sqlalchemy import Engine
 
 import prompts
 from bot import records
-from knowledge import documents, grounding, index, sops, tables
-from knowledge.index import Entry, Index, NoPrincipal, Principal
-from knowledge.library import Library, search_folder
+from knowledge import documents, index, ranking, sops, tables
+from knowledge.folder import search_folder
+from knowledge.followup import Query, Turn, resolved
+from knowledge.index import Entry, Index, Meaning, NoPrincipal, Principal
+from knowledge.library import Library
 from knowledge.retriever import SopRetriever
 
 ROOT = Path(__file__).parents[1]
@@ -78,33 +81,137 @@ def test_a_blend_of_two_halves_keeps_what_both_agree_on(pairs: list[tuple[float,
     """Lost otherwise: adding vectors could rank a passage lower that both halves call the best."""
     one, other = (np.array(side, dtype=np.float64) for side in zip(*pairs, strict=True))
     mask = np.ones(len(pairs), dtype=np.bool_)
-    mixed = index.blend([(share, one), (1 - share, other)], mask)
-    assert ((mixed >= -1e-9) & (mixed <= 1 + 1e-9)).all()
+    mixed = ranking.blend([(share, one), (1 - share, other)], mask)
     for a in range(len(pairs)):
         for b in range(len(pairs)):
             if one[a] >= one[b] and other[a] >= other[b]:
-                assert mixed[a] >= mixed[b] - 1e-9
-    assert index.blend([(share, one)], mask) is one
+                assert mixed[a] >= mixed[b] - 1e-6
+    assert ranking.blend([(share, one)], mask) is one
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(-1, 1)), min_size=1, max_size=20))
+def test_what_a_half_does_not_know_is_never_above_what_it_knows(cosines: list[float | None]) -> None:
+    """Lost otherwise: a passage outside the nearest of a large index could pass one of the nearest."""
+    scores = np.array([np.nan if each is None else each for each in cosines])
+    mask = np.ones(len(cosines), dtype=np.bool_)
+    mixed = ranking.blend([(0.5, np.zeros(len(cosines))), (0.5, scores)], mask)
+    known, unknown = mixed[~np.isnan(scores)], mixed[np.isnan(scores)]
+    assert np.isfinite(mixed).all()
+    assert not known.size or not unknown.size or unknown.max() <= known.min() + 1e-9
 
 
 class Letters:
-    """A half that scores by shared letters, in place of vectors."""
+    """Finds by shared letters, in place of vectors."""
 
-    name = "letters"
+    away = ""
 
-    def __init__(self, entries: tuple[Entry, ...]) -> None:
+    def __init__(self, entries: Sequence[Entry]) -> None:
         self._texts = [set(e.text.lower()) for e in entries]
 
-    def scores(self, question: str) -> index.Scores:
-        return np.array([len(text & set(question.lower())) for text in self._texts], dtype=np.float64)
+    def nearest(self, question: str, mask: ranking.Mask) -> ranking.Scores:
+        asked = set(question.lower())
+        return np.where(mask, [len(text & asked) / len(text | asked) for text in self._texts], np.nan)
 
 
-def test_a_second_half_fits_in_and_its_raw_score_stays_visible() -> None:
-    """Lost otherwise: the place for vectors, and the raw scores that tell a met question from an unmet one."""
-    entries = (entry("Post the remittance.", doc="a"), entry("Wash the tray.", doc="b"))
-    built = Index(entries, [(0.5, Letters(entries))], share=0.5)
-    hit = built.search("post the remittance", index.everything(entries), 2).hits[0]
-    assert hit.entry.doc == "a" and set(hit.raw) == {"bm25", "letters"} and hit.score <= 1.0
+class Away(Letters):
+    away = "The vectors are being built."
+
+    def nearest(self, question: str, mask: ranking.Mask) -> ranking.Scores:
+        return np.full(len(self._texts), np.nan)
+
+
+def test_meaning_finds_what_words_do_not_and_its_raw_score_stays_visible() -> None:
+    """Lost otherwise: questions in other words than the SOP's, and the raw scores that tell whether one was met."""
+    entries = [entry("Post the remittance.", doc="a"), entry("Wash the tray.", doc="b"), entry("Blow.", doc="c")]
+    mask = index.everything(entries)
+    assert not Index(entries).search("washer ytra", mask, 3).hits
+    found = Index(entries, Meaning(Letters(entries), "letters")).search("washer ytra", mask, 3)
+    assert found.hits[0].entry.doc == "b" and set(found.hits[0].raw) == {"bm25", "meaning"}
+    assert found.hits[0].score == 1.0 and not found.degraded
+
+
+def test_without_its_vectors_the_index_finds_by_words_and_says_so() -> None:
+    """Lost otherwise: no answer, or a silently worse one, while the vectors are rebuilt."""
+    entries = [entry("Post the remittance.", doc="a"), entry("Wash the tray.", doc="b")]
+    found = Index(entries, Meaning(Away(entries), "letters")).search("wash it", index.everything(entries), 2)
+    plain = Index(entries).search("wash it", index.everything(entries), 2)
+    assert found.degraded and not plain.degraded
+    assert [hit.place for hit in found.hits] == [hit.place for hit in plain.hits] and found.signals == plain.signals
+
+
+def test_meaning_never_brings_up_what_may_not_be_read() -> None:
+    """Lost otherwise: a restricted passage, or its section's standing, seen by somebody it is closed to."""
+    entries = [entry(f"wash the tray {n}", doc="a", roles=("dentist",) if n % 2 else ("all",)) for n in range(20)]
+    mask = index.permitted(entries, Principal("x", frozenset({"hygienist"}), "pine"))
+    built = Index(entries, Meaning(Letters(entries), "letters"))
+    found = built.search("wash the tray", mask, 20)
+    assert all(hit.place % 2 == 0 for hit in found.hits) and len(found.hits) >= 9
+    for stretch in built.stretches(found, 10):
+        assert stretch.first == stretch.last == stretch.hit.place
+
+
+# --- what is shown ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stretch_grows_to_its_better_side_and_shows_nothing_twice() -> None:
+    """Lost otherwise: half a screen of text that does not meet the question, or the same step under two hits."""
+    texts = (
+        "Lock the door. " * 9,
+        "Rinse the tray. " * 9,
+        "Soak the tray in cleaner. " * 9,
+        "Dry the tray. " * 9,
+        "Call a cab. " * 9,
+    )
+    entries = [entry(text, heading="x") for text in texts]
+    built = Index(entries)
+    found = built.search("soak and dry the tray in cleaner", index.everything(entries), 9)
+    shown = list(built.stretches(found, 9, words=80))
+    assert (shown[0].first, shown[0].last) == (2, 3)
+    places = [place for stretch in shown for place in range(stretch.first, stretch.last + 1)]
+    assert len(places) == len(set(places))
+
+
+def test_copies_of_one_text_are_shown_once() -> None:
+    """Lost otherwise: five hits that are one SOP in Word, as PDF and on the old drive."""
+    step = (
+        "Soak the tray in enzyme cleaner for ten minutes, then rinse it under running water and dry it with a lint free towel."
+    )
+    copies = [entry(f"{n}. {step}", doc=f"copy{n}") for n in range(5)]
+    entries = [*copies, entry("Soak the mop overnight and hang it up in the yard behind the house.", doc="other")]
+    built = Index(entries)
+    shown = list(built.stretches(built.search("how do I soak the tray", index.everything(entries), 9), 9))
+    assert [stretch.hit.entry.doc for stretch in shown] == ["copy0", "other"]
+
+
+# --- threads ----------------------------------------------------------------------------------------------------------------
+
+
+def test_a_follow_up_is_looked_for_where_its_thread_is() -> None:
+    """Lost otherwise: "how long?" after a question about the tray finds whatever SOP speaks of length."""
+    tray = [
+        entry("Soak the tray in enzyme cleaner.", doc="tray"),
+        entry("The tray stays in the cleaner for ten minutes.", doc="tray"),
+    ]
+    entries = [
+        *tray,
+        entry("Minutes go into the minutes book.", doc="book"),
+        entry("Post the remittance.", doc="era"),
+    ]
+    built = Index(entries)
+    mask = index.everything(entries)
+    before = [Turn("what do I soak the tray in", "tray")]
+    assert built.search("and how many minutes", mask, 1).hits[0].entry.doc == "book"
+    found = built.search(resolved("and how many minutes", before), mask, 4)
+    assert found.hits[0].place == 1
+    assert built.search(resolved("ok and when do I post the remittance", before), mask, 1).hits[0].entry.doc == "era"
+
+
+def test_a_question_that_stands_alone_stays_as_it_is() -> None:
+    """Lost otherwise: a new topic in an old thread is answered from the old one."""
+    alone = "the clearinghouse rejected a claim for a missing subscriber number, who corrects the subscriber"
+    assert resolved(alone, [Turn("how long do I soak the tray", "tray")]) == Query(alone)
+    assert resolved("how long?", []) == Query("how long?")
+    assert resolved("how long?", [Turn("a", "tray"), Turn("who signs", "")]) == Query("how long?", "who signs", "tray")
 
 
 # --- figures --------------------------------------------------------------------------------------------------------------
@@ -123,7 +230,7 @@ def starter() -> Index:
 
 
 @pytest.mark.parametrize(
-    ("group", "first", "third", "answered", "refused"), [("tuned", 0.78, 0.88, 0.78, 0.9), ("held", 0.6, 0.7, 0.7, 0.95)]
+    ("group", "first", "third", "answered", "refused"), [("tuned", 0.78, 0.88, 0.75, 0.95), ("held", 0.6, 0.7, 0.7, 0.95)]
 )
 def test_everyday_questions_find_their_step_and_other_questions_are_refused(
     group: str, first: float, third: float, answered: float, refused: float
@@ -168,7 +275,7 @@ def test_ranking_holds_against_the_public_sets(name: str, ndcg: float) -> None:
     assert np.mean(scores) >= ndcg
 
 
-def _ndcg(built: Index, mask: index.Mask, question: str, gold: Mapping[str, int]) -> float:
+def _ndcg(built: Index, mask: ranking.Mask, question: str, gold: Mapping[str, int]) -> float:
     docs = list(dict.fromkeys(hit.entry.doc for hit in built.search(question, mask, 200).hits))[:10]
     got = sum(gold.get(doc, 0) / log2(n + 2) for n, doc in enumerate(docs))
     return got / sum(score / log2(n + 2) for n, score in enumerate(sorted(gold.values(), reverse=True)[:10]))
@@ -201,7 +308,8 @@ def test_a_folder_is_searched_by_the_contract(folder: Path, tmp_path: Path) -> N
     assert soak["passages"][0]["doc"] == "soak.md" and "ten minutes" in soak["answer"] and not soak["refused"]
     assert era["passages"][0]["doc"] == "deep/era.txt"
     assert other["refused"] and other["answer"] == ""
-    assert set(soak) == {"id", "passages", "refused", "answer", "ms"}
+    assert (soak["outcome"], other["outcome"]) == ("answered", "refused")
+    assert set(soak) == {"id", "passages", "outcome", "refused", "answer", "ms"}
     assert set(soak["passages"][0]) == {"doc", "heading", "text", "score"}
     assert json.loads(json.dumps(soak)) == soak
 
@@ -234,58 +342,6 @@ def test_a_missing_or_an_empty_folder_is_said(tmp_path: Path) -> None:
         search(tmp_path / "nowhere", tmp_path, "soak")
     (tmp_path / "empty").mkdir()
     assert search(tmp_path / "empty", tmp_path, "soak")[0]["refused"]
-
-
-# --- grounding --------------------------------------------------------------------------------------------------------------
-
-SOURCE = sops.loose(
-    "# Spore test\n\nDo not keep using the sterilizer. Repeat the test\nwithin **24 hours**, e.g. the same day.\n\n"
-    "1. Tag the unit red.\n2. Call the lab at 555-0100.\n",
-    "x.md",
-).source
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "Do not keep using the sterilizer.",
-        "Repeat the test within 24 hours, e.g. the same day.",
-        "- Tag the unit red.\n- Call the lab at 555-0100.",
-        "Call the lab at 555-0100. Do not keep using the sterilizer.",
-    ],
-)
-def test_whole_sentences_of_the_source_stand(answer: str) -> None:
-    """Lost otherwise: a right answer is withheld because a line was wrapped elsewhere."""
-    spans = grounding.grounded(answer, {"s": SOURCE})
-    assert spans and all(SOURCE[span.start : span.end] == span.text for span in spans)
-
-
-@pytest.mark.parametrize(
-    "answer",
-    [
-        "",
-        "keep using the sterilizer.",
-        "Keep using the sterilizer.",
-        "Repeat the test within 48 hours, e.g. the same day.",
-        "Call the lab at 555-0101.",
-        "Tag the unit red. You may use it again tomorrow.",
-        "NOT IN THE SOPS",
-    ],
-)
-def test_half_a_sentence_another_number_or_an_addition_does_not_stand(answer: str) -> None:
-    """Lost otherwise: a model that drops "not", or one digit, and is believed."""
-    with pytest.raises(grounding.Ungrounded):
-        grounding.grounded(answer, {"s": SOURCE})
-
-
-@given(st.text(alphabet="ab.!? \n-1|#>*", max_size=120))
-def test_sentences_are_spans_of_the_text_in_order(text: str) -> None:
-    """Lost otherwise: a span that cuts a word of the source in two."""
-    last = 0
-    for start, end in grounding.sentences(text):
-        assert last <= start < end <= len(text)
-        last = end
-    assert grounding.sentences("") is not None
 
 
 # --- the seams for a model --------------------------------------------------------------------------------------------------
@@ -324,3 +380,13 @@ def test_nothing_heavy_is_loaded_before_it_is_used() -> None:
     code = f"import sys, knowledge.library, prompts; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_an_archive_in_the_folder_is_searched_as_a_folder_of_its_own(tmp_path: Path) -> None:
+    """Lost: SOPs that came as one download would be passed over without a word."""
+    folder = tmp_path / "library"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "sops.zip", "w") as archive:
+        archive.writestr("spores.md", "# Spore tests\n\n1. Run the weekly spore test every Monday.\n")
+    [found] = search_folder(folder, [{"id": "1", "question": "when is the spore test?"}], 3, tmp_path / "kept")
+    assert found["passages"][0]["doc"] == "sops.zip/spores.md"
