@@ -1,4 +1,4 @@
-"""What people do: ask(Ask) -> Reply, press(Press) -> Reply. Never sends; whoever called shows the card.
+"""What people do with a button: press(Press) -> Reply. Never sends; whoever called shows the card.
 
 A press is one transaction: the press itself is remembered by its key, rights are checked, the state changes, the evidence is
 written, and the card that replaces the pressed one is drawn.
@@ -7,21 +7,19 @@ written, and the card that replaces the pressed one is drawn.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 from sqlalchemy import Engine, select, update
 from sqlmodel import Session, col
 
-from bot import accounts, cards, digest, evidence, items, nudges, people
-from bot.cards import NOTICES, REASONS, WRONG, Ref, StepQuote, Token, say
-from bot.chat import Ask, Card, Press, Reply, Wording
+from bot import accounts, asking, cards, digest, evidence, items, learning, nudges, people, phi
+from bot.cards import NOTICES, REASONS, WRONG, Ref, say
+from bot.chat import Card, Press, Reply, Wording
 from bot.evidence import Event
 from bot.hours import NeverOpen, Site, next_open
 from bot.nudges import NUDGES, REVIEW, House, Outcome
-from bot.practice import MANAGER, Person
+from bot.practice import Person
 from bot.records import (
     AccountClaim,
     Delivery,
@@ -29,158 +27,22 @@ from bot.records import (
     Item,
     Nudge,
     PressSeen,
-    Question,
     alone,
     insert_new,
-    new_ref,
     read,
     write,
 )
-from knowledge.library import Answer, Library, Principal, Quote, Refusal
-
-LIMIT = 2000
-"""Characters of a question that are read; the rest is cut before anything looks at it."""
-
-_COMMANDS = {
-    "my day": re.compile(r"(?:show )?my ?day[.!?]?|what(?:'s| is) (?:on )?my (?:list|plate|day)\??", re.IGNORECASE),
-    "digest": re.compile(r"(?:the )?(?:daily )?(?:digest|stand-?up)(?: please)?[.!?]?", re.IGNORECASE),
-}
-
-
-# --- asking ----------------------------------------------------------------------------------------------------------------
-
-
-def ask(
-    engine: Engine, house: House, library: Library, feeds: Mapping[str, items.FeedConfig], question: Ask, *, keep: bool = True
-) -> Reply:
-    """The answer to what a person typed: their day, the stand-up, a quoted step, or "not in our SOPs" with whom to ask.
-
-    keep      remember the question, redacted, so that its asker can say whether the answer helped
-    returns   open to everybody only where every SOP it quotes is
-    """
-    person = house.person(question.person)
-    if person is None:
-        return Reply(cards.reply(say("I do not know you yet: ask your manager to add you to the practice file.")))
-    text = question.text[:LIMIT].strip()
-    if not any(c.isalnum() for c in text):
-        return Reply(cards.reply(say("Ask me how something is done, or type “my day”.")))
-    if _COMMANDS["my day"].fullmatch(text):
-        with read(engine) as session:
-            return Reply(digest.my_day(session, house, person, question.at))
-    if _COMMANDS["digest"].fullmatch(text):
-        return Reply(standup(engine, house, feeds, person, question.at))
-    return _answered(engine if keep else None, house, library, person, text, question.at)
-
-
-def standup(engine: Engine, house: House, feeds: Mapping[str, items.FeedConfig], person: Person, now: datetime) -> Card:
-    """The stand-up of the sites a person is in charge of; for others, who may read it."""
-    sites = in_charge_of(house, person, now)
-    if not sites:
-        return cards.reply(say("The stand-up is for the people in charge of a site. Type “my day” for your own list."))
-    with read(engine) as session:
-        return digest.card(session, house, feeds, sites, now)
-
-
-def in_charge_of(house: House, person: Person, now: datetime) -> list[str]:
-    """The sites whose stand-up a person may read: those they manage, cover now, or hold a role in charge at."""
-    out = []
-    for site in house.practice.sites.values():
-        day = now.astimezone(site.zone).date()
-        held = any(person in people.holders(house.practice, role, site.id, day) for role in (MANAGER, *people.IN_CHARGE))
-        duty = people.on_duty(house.practice, MANAGER, site.id, now)
-        if held or (duty is not None and duty.person == person):
-            out.append(site.id)
-    return out
-
-
-def _answered(engine: Engine | None, house: House, library: Library, person: Person, text: str, now: datetime) -> Reply:
-    asker = people.principal_of(house.practice, person, now)
-    if not asker.roles:
-        return Reply(
-            cards.reply(say("You hold no role here today, so I may show you nothing: ask your manager to look at the roster."))
-        )
-    principal = Principal(person.id, asker.roles, asker.site)
-    found = library.ask(text, principal, now)
-    ref = _remember(engine, house, person, text, found, now) if engine else ""
-    if isinstance(found, Answer):
-        quoted = (*found.quotes, *found.also)
-        overdue = [q for q in found.quotes if q.review_overdue]
-        notes = [say("“{sop}” is past its review date; its owner knows.", sop=overdue[0].title)] if overdue else []
-        card = cards.answer(found.quotes[0].lead, [quote(q) for q in quoted], notes, ref)
-        return Reply(card, private=not library.is_open_to_all((q.sop, q.version) for q in quoted))
-    owner: Any = house.practice.roles.get(found.owner)
-    if owner is None:
-        home = people.home_site(house.practice, person).id
-        owner = people.manager_on_duty(house.practice, home, now, now + timedelta(days=1))[1].person
-    return Reply(cards.refusal(found.searched, owner, [replace(quote(q), text=q.lead) for q in found.nearest[:2]]))
-
-
-def _remember(engine: Engine, house: House, person: Person, text: str, found: Answer | Refusal, now: datetime) -> str:
-    """Keep what was asked, redacted, and what it was answered with; its reference."""
-    ref = new_ref()
-    asked = cards.redact(text, names_of(house))
-    row = Question(ref=ref, person=person.id, asked=asked, at=now, answered=isinstance(found, Answer))
-    if isinstance(found, Answer):
-        row.sop, row.version, row.step = found.quotes[0].sop, found.quotes[0].version, found.quotes[0].step
-    with write(engine) as session:
-        session.add(row)
-    return ref
-
-
-def names_of(house: House) -> list[str]:
-    """The names that may stay in what people type: our own people's and sites'."""
-    practice = house.practice
-    return [p.name for p in practice.people.values()] + [s.name for s in practice.sites.values()]
-
-
-def quote(found: Quote) -> StepQuote:
-    """A quote of the library as cards speak of it."""
-    return StepQuote(
-        sop=Token(found.sop),
-        version=found.version,
-        step=Token(found.step or "text"),
-        number=Token(found.number) if found.number else None,
-        sop_title=found.title,
-        title=found.step_title or found.title,
-        text=found.text,
-    )
-
-
-def examples(house: House, person: Person, now: datetime) -> tuple[Wording, ...]:
-    """Three questions this person might ask, by the roles they hold."""
-    held = people.principal_of(house.practice, person, now).roles
-    return next((questions for role, questions in _EXAMPLES.items() if role in held), _EXAMPLES["office_manager"])
-
-
-_EXAMPLES = {
-    "billing_coordinator": (
-        say("A claim was rejected by the clearinghouse, what do I do?"),
-        say("When does a claim go to appeals?"),
-        say("How do I post an ERA?"),
-    ),
-    "treatment_coordinator": (
-        say("The patient wants time to think, what now?"),
-        say("When must a treatment plan be scheduled?"),
-        say("What do I do when the patient declines?"),
-    ),
-    "sterilization_lead": (
-        say("How often do we spore test?"),
-        say("What if a spore test fails?"),
-        say("Somebody got a needle stick, what first?"),
-    ),
-    "office_manager": (
-        say("Who approves an exception?"),
-        say("What do I do about a suspected breach?"),
-        say("A patient cancelled for tomorrow, how do I fill the slot?"),
-    ),
-}
-
+from knowledge.library import Library
 
 # --- pressing --------------------------------------------------------------------------------------------------------------
 
 
-def press(engine: Engine, house: House, pressed: Press) -> Reply:
+def press(engine: Engine, house: House, library: Library, pressed: Press) -> Reply:
     """Do what a button says, once, and give the card as it is now."""
+    if pressed.verb in asking.VERBS:
+        return asking.press(engine, house, library, pressed)
+    if pressed.verb in learning.VERBS:
+        return learning.press(engine, house, pressed)
     with write(engine) as session:
         alone(session, NUDGES)
         return _press(session, house, pressed)
@@ -193,8 +55,6 @@ def _press(session: Session, house: House, pressed: Press) -> Reply:
     match pressed.verb:
         case "my_day":
             return Reply(digest.my_day(session, house, person, pressed.at))
-        case "helpful" | "unhelpful":
-            return _judged(session, person, pressed)
         case "confirm_claim" | "refuse_claim":
             return _claim_decided(session, house, person, pressed)
     ask = session.get(ExceptionAsked, pressed.target)
@@ -203,7 +63,7 @@ def _press(session: Session, house: House, pressed: Press) -> Reply:
         return Reply(cards.reply(say(NOTICES["gone"])))
     if pressed.verb == "show":
         return _shown(session, house, nudge, person, pressed)
-    note = _Note.read(pressed, house.site(nudge.site))
+    note = _Note.read(pressed, house.site(nudge.site), house.patients)
     if isinstance(note, Card):
         return Reply(cards.again(_card(session, house, nudge, ask, pressed.at), note.text))
     values = {"person": person.id, "verb": pressed.verb, "target": pressed.target, "at": pressed.at, "outcome": ""}
@@ -218,32 +78,14 @@ def _press(session: Session, house: House, pressed: Press) -> Reply:
 
 def objection(engine: Engine, house: House, pressed: Press) -> Wording | None:
     """What is wrong with the note of a press, before it is pressed; None where nothing is, or the press itself will say."""
+    if pressed.verb in learning.VERBS:
+        return learning.objection(pressed)
     with read(engine) as session:
         nudge = session.get(Nudge, pressed.target)
         if nudge is None:
             return None
-        note = _Note.read(pressed, house.site(nudge.site))
+        note = _Note.read(pressed, house.site(nudge.site), house.patients)
     return note.text if isinstance(note, Card) else None
-
-
-def _judged(session: Session, person: Person, pressed: Press) -> Reply:
-    """Whether an answer helped, by the word of whoever asked; the last word counts."""
-    question = session.get(Question, pressed.target)
-    if question is None or question.person != person.id:
-        return Reply(cards.reply(say(NOTICES["gone"])))
-    helped = pressed.verb == "helpful"
-    if question.helped is not helped:
-        question.helped, question.said_at = helped, pressed.at
-        session.add(question)
-        detail: evidence.Detail = {"helped": helped, "answered": question.answered}
-        evidence.append(
-            session,
-            Event(
-                what="answer judged", at=pressed.at, subject=f"question:{question.ref}", actor=person.id, sop=question.sop,
-                sop_version=question.version or None, step=question.step, detail=detail,
-            ),
-        )  # fmt: skip
-    return Reply(cards.reply(say(NOTICES["thanks"])))
 
 
 def _claim_decided(session: Session, house: House, person: Person, pressed: Press) -> Reply:
@@ -254,9 +96,11 @@ def _claim_decided(session: Session, house: House, person: Person, pressed: Pres
         return Reply(cards.reply(say(NOTICES["gone"])))
     site = people.home_site(house.practice, whose).id
     if whose.id == person.id or not _may_decide(house, person, site, pressed.at):
-        detail: evidence.Detail = {"verb": pressed.verb, "claim": claim.id}
-        subject = f"account:{whose.id}"
-        evidence.append(session, Event(what="press refused", at=pressed.at, subject=subject, actor=person.id, detail=detail))
+        seen = {"person": person.id, "verb": pressed.verb, "target": claim.id, "at": pressed.at, "outcome": "refused"}
+        if insert_new(session, PressSeen, key=pressed.key, **seen):
+            detail: evidence.Detail = {"verb": pressed.verb, "claim": claim.id}
+            refused = Event(what="press refused", at=pressed.at, subject=f"account:{whose.id}", actor=person.id, detail=detail)
+            evidence.append(session, refused)
         return Reply(cards.reply(say(NOTICES["claim_yours"])))
     took = accounts.decide(session, claim, whose, person, pressed.at, confirmed=pressed.verb == "confirm_claim")
     markers = col(Delivery.marker).startswith(f"claim:{claim.id}:", autoescape=True)
@@ -302,7 +146,7 @@ def _may_work(house: House, person: Person, nudge: Nudge, now: datetime) -> bool
 
 
 def _may_decide(house: House, person: Person, site: str, now: datetime) -> bool:
-    return site in in_charge_of(house, person, now)
+    return site in asking.in_charge_of(house, person, now)
 
 
 def _was_asked(session: Session, ask: ExceptionAsked, person: Person) -> bool:
@@ -350,7 +194,7 @@ class _Note:
         self.until, self.code, self.text = until, code, text
 
     @staticmethod
-    def read(pressed: Press, site: Site) -> _Note | Card:
+    def read(pressed: Press, site: Site, patients: phi.Known) -> _Note | Card:
         """The note this button needs; a card with one sentence where it is missing or cannot be read."""
         note = pressed.note.strip()
         if pressed.verb == "snooze":
@@ -366,8 +210,8 @@ class _Note:
             table = REASONS if pressed.verb == "cant" else WRONG
             if not note:
                 return cards.reply(say("Why? Pick a reason: {reasons}.", reasons=cards.choices(pressed.verb)))
-            code, rest = parse_reason(note, table)
-            return _Note(code=code, text=cards.redact(rest))
+            code, rest = cards.parse_reason(note, table)
+            return _Note(code=code, text=cards.redact(rest, patients=patients))
         return _Note()
 
 
@@ -444,18 +288,6 @@ def _at(day: Any, clock: str, site: Site) -> datetime | None:
     return datetime.combine(day, time(hour, minute), site.zone).astimezone(UTC)
 
 
-def parse_reason(note: str, table: Mapping[str, str]) -> tuple[str, str]:
-    """The reason code a note begins with (its code or its label, in any case), or "other"; and what is left to say."""
-    plain = note.strip()
-    lowered = re.sub(r"[-_ ]+", " ", plain.lower())
-    for code, label in table.items():
-        for start in (code, label):
-            wanted = re.sub(r"[-_ ]+", " ", start.lower())
-            if lowered == wanted or lowered.startswith((wanted + " ", wanted + ":", wanted + ",", wanted + ".")):
-                return code, plain[len(start) :].strip(" :,.-")
-    return "other", plain
-
-
 # --- looking ---------------------------------------------------------------------------------------------------------------
 
 
@@ -467,7 +299,7 @@ def look(engine: Engine, house: House, person: Person, ref: str, now: datetime) 
             return None
         roles = set(session.scalars(select(col(Nudge.role)).where(col(Nudge.item) == ref)))
         may = any(people.may_act(house.practice, person, role, item.site, now) for role in roles)
-        allowed = may or item.site in in_charge_of(house, person, now)
+        allowed = may or item.site in asking.in_charge_of(house, person, now)
         detail: evidence.Detail = {"allowed": allowed, "site": item.site}
         evidence.append(session, Event(what="record looked at", at=now, subject=ref, item=ref, actor=person.id, detail=detail))
         if not allowed:

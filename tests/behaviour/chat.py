@@ -72,6 +72,8 @@ class ConsoleChat:
             button = next((b for b in card.buttons if b.label == label), None)
             if button and about in shown(card).all:
                 after = self.small.holdfast.press(person, button.verb, button.target, note, secrets.token_hex(8))
+                if after.kind in ("answer", "checklist"):  # no outbox holds these
+                    self._replied.setdefault(person, []).append(after)
                 return shown(after)
         raise AssertionError(f"{person} sees no button {label!r}")
 

@@ -6,14 +6,13 @@ import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.behaviour import ledgers
 from tests.behaviour.chat import Chat, ConsoleChat
 from tests.behaviour.slack import PEOPLE, on_fake_slack, on_local_slack
-from tests.behaviour.small import Opens, Small, published_home
+from tests.behaviour.small import Opens, Small
 from tests.behaviour.teams import on_teams
 from tests.fakes import local_slack
 from tests.fakes.local_slack import LocalSlack
@@ -29,28 +28,6 @@ NAMES = [
 ]
 Driver = Callable[[Opens], AbstractContextManager[Chat]]
 _PASSED = pytest.StashKey[bool]()
-
-
-@pytest.fixture(scope="session")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with the starter library in force."""
-    home = tmp_path_factory.mktemp("published")
-    published_home(home)
-    return home
-
-
-@pytest.fixture
-def opens(published: Path, tmp_path: Path) -> Iterator[Opens]:
-    """Opens practices for a test, and closes them after it."""
-    opened: list[Small] = []
-
-    def open_one(**how: Any) -> Small:
-        opened.append(Small.open(published, tmp_path / f"home{len(opened)}", **how))
-        return opened[-1]
-
-    yield open_one
-    for small in opened:
-        small.holdfast.close()
 
 
 @pytest.fixture

@@ -150,7 +150,8 @@ def pressables(blocks: Sequence[Json]) -> Iterator[Pressable]:
                 yield Pressable(words(element["text"]), element, None, bool(drawn and drawn.needs))
             elif element["type"] == "feedback_buttons":
                 for half in (element["positive_button"], element["negative_button"]):
-                    yield Pressable(words(half["text"]), element, half["value"], False)
+                    drawn = read_value(half["value"])
+                    yield Pressable(words(half["text"]), element, half["value"], bool(drawn and drawn.needs))
 
 
 def filled(form: Json, note: str) -> dict[str, dict[str, Json]]:
@@ -279,11 +280,13 @@ def _connected(opens: Opens, slack: Slack | LocalSlack, mode: fake_slack.Mode, p
     hurried = count(0, 10)
     platform._pace._clock = lambda: float(next(hurried))  # its own tests hold it to its pace; here the clock stands
     if mode == "http":
-        with serving(Starlette(routes=platform.routes()), port) as url:
-            if isinstance(slack, Slack):
-                slack.request_url = url + "/slack/events"
-            yield SlackChat(small, slack)
-        platform.stop()
+        try:
+            with serving(Starlette(routes=platform.routes()), port) as url:
+                if isinstance(slack, Slack):
+                    slack.request_url = url + "/slack/events"
+                yield SlackChat(small, slack)
+        finally:
+            platform.stop()
         return
     platform.start()
     try:

@@ -25,22 +25,27 @@ ZONES = {"harbor": NEW_YORK, "pine": DENVER}
 STARTER = Path(__file__).parent.parent.parent / "knowledge" / "starter"
 PUBLISHED = datetime(2026, 1, 5, 15, tzinfo=UTC)
 
-PRACTICE = """
+TWO_SITES = """
 [organisation]
 name = "Two Chairs Dental"
 
 [sites.harbor]
 name = "Harbor"
 time_zone = "America/New_York"
-manager = "mona"
+manager = "MANAGER"
 hours = { mon-fri = "08:00-17:00" }
 
 [sites.pine]
 name = "Pine"
 time_zone = "America/Denver"
-manager = "mona"
+manager = "MANAGER"
 hours = { mon-fri = "08:00-17:00" }
+"""
+"""A practice file up to its people. Put the id of who runs both sites in the place of MANAGER."""
 
+PRACTICE = (
+    TWO_SITES.replace("MANAGER", "mona")
+    + """
 [people.bea]
 name = "Bea Lindqvist"
 roles = ["billing_coordinator@harbor"]
@@ -64,6 +69,7 @@ cover = ["olu"]
 name = "Dr. Olu Abayomi"
 roles = ["owner_dentist@*", "operations_lead@*"]
 """
+)
 
 FEED = """
 [feeds.{site}-claims]
@@ -97,6 +103,8 @@ def at(day: str, clock: str, site: str = "harbor") -> datetime:
 
 START = at("2026-03-02", "09:00")
 """A Monday. A claim last touched at 8:30 that day has stalled on Wednesday at 8:30: the SOP says 48 hours."""
+STALLED = at("2026-03-04", "08:30")
+"""48 hours of open days after that touch."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +170,7 @@ def published_home(home: Path) -> None:
 
 
 def settings_of(home: Path) -> Settings:
-    return Settings(home=home, database_url=f"sqlite:///{home / 'holdfast.sqlite'}")
+    return Settings(home=home, database_url=f"sqlite:///{home / 'holdfast.sqlite'}", embedding_model="none")
 
 
 @dataclass
@@ -272,6 +280,17 @@ class Small:
 
 
 Opens = Callable[..., Small]
+
+
+def stalled(small: Small, claims: int = 1) -> Small:
+    """These claims lie still; it is one minute before they have done so for 48 hours. Each nudge is a message of its own."""
+    small.holdfast.settings = replace(small.holdfast.settings, bundle_from=0)
+    small.report("harbor", *(Claim(f"C-{n}", START - timedelta(minutes=30)) for n in range(1, claims + 1)))
+    small.report("pine")
+    small.tick()
+    small.clock.at = STALLED - timedelta(minutes=1)
+    small.tick()
+    return small
 
 
 def _none(number: str) -> Nudge:

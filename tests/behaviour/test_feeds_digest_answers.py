@@ -147,8 +147,7 @@ def test_the_stand_up_comes_once_a_day_with_the_figures(chat: Chat) -> None:
     facts = thursday[0].facts
     assert facts["Verified yesterday"] == "1 item · $1,250.00"
     assert facts["Due today"] == "1 item · $800.50"
-    assert facts["Exceptions waiting"] == "0"
-    assert facts["Undelivered messages"] == "0"
+    assert {"Exceptions waiting", "Undelivered messages"} <= set(facts["At zero"].split(" · "))
     assert "as of Wed Mar 4, 8:30 AM" in facts["Feeds"]
     assert "rows, head" in facts["Evidence"]
     assert len(small.events("digest posted")) == 7  # four mornings at Harbor, three at Pine

@@ -9,12 +9,10 @@ import pytest
 from bot import assistant, sweep
 from bot.chat import Card, Press, Receipt
 from tests.behaviour.chat import Chat
-from tests.behaviour.small import START, Claim, at
+from tests.behaviour.small import STALLED, START, Claim, at
 from tests.fakes import Troubled, check_all
 
 FIVE = ["On it", "Done", "Snooze", "Can't", "Wrong"]
-STALLED = at("2026-03-04", "08:30")
-"""48 hours of open days after the last touch."""
 
 
 def still(chat: Chat) -> None:
@@ -391,7 +389,7 @@ def test_a_card_that_was_answered_on_its_way_is_put_right(chat: Chat) -> None:
             receipt = real.send(address, card, marker)
             if card.kind == "nudge":
                 press = Press("bea", "wrong", marker.split(":")[0], "on its way", small.clock.at, "not-stalled")
-                assistant.press(small.holdfast.engine, small.holdfast.house, press)
+                assistant.press(small.holdfast.engine, small.holdfast.house, small.holdfast.library, press)
             return receipt
 
     small.holdfast.sends_to = Slow(real)

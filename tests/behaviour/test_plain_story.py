@@ -107,7 +107,7 @@ def test_a_program_goes_through_the_whole_loop(told: tuple[Path, dict[str, list[
     assert answer["card"]["sources"][0]["sop"] == "billing-claims"
     assert answer["card"]["sources"][0]["quote"]
     assert part["refused"][0]["kind"] == "refusal"
-    assert "Ask the" in part["refused"][0]["card"]["text"]
+    assert "answers this. Ask " in part["refused"][0]["card"]["text"]
     nudge = about(part["nudged"], "bea", "Claim not touched · $218.00")[0]
     assert nudge["card"]["sources"][0]["step"] == "work-claims-daily"
     assert "Bea Lindqvist is on it since" in part["on it"][0]["card"]["text"]
