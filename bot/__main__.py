@@ -13,7 +13,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from dataclasses import astuple
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -23,7 +24,10 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from bot.app import Holdfast
-    from knowledge.library import FileReport
+    from bot.learning import Cluster
+    from bot.records import Golden
+    from knowledge.embedding import Embedder
+    from knowledge.library import FileReport, Report
 
 Command = Callable[[argparse.Namespace, Settings], int]
 
@@ -154,7 +158,7 @@ def _serve(holdfast: Holdfast, *, signing_in: bool = False) -> None:
 
     settings = holdfast.settings
     token = settings.page_token or secrets.token_urlsafe(18)
-    signed_in = SignedIn(holdfast.engine, holdfast.now) if signing_in else None
+    signed_in = SignedIn(holdfast.engine, holdfast.now, holdfast.whose) if signing_in else None
 
     def ready(address: str) -> None:
         print(f"Holdfast is at {address}\nPress Ctrl-C to stop.", flush=True)
@@ -213,10 +217,24 @@ def migrate(options: argparse.Namespace, settings: Settings) -> int:
 
 def ingest(options: argparse.Namespace, settings: Settings) -> int:
     """SOP files or folders into the library."""
+    from bot import golden
+
     with _holdfast(settings) as holdfast:
-        report = holdfast.ingest([Path(p) for p in options.paths], publish=options.publish)
+
+        def publish() -> Report:
+            return holdfast.ingest([Path(p) for p in options.paths], publish=options.publish, seen=options.seen)
+
+        effect = golden.Effect()
+        if options.publish:
+            report, effect = golden.publishing(holdfast.engine, holdfast.library, publish, "", holdfast.now())
+        else:
+            report = publish()
     for file in report.files:
         _say(options, _plain(file), _told(file))
+    for lost in effect.lost:
+        print(f"Warning: {lost}", file=sys.stderr)
+    for asked, sop_id, step in effect.closed:
+        print(f"Closed: “{asked}” is answered by {sop_id}#{step} now, and must be from now on.", file=sys.stderr)
     if not report.ok:
         raise Sorry("Not everything could be taken in; what was lost, and why, stands at each file.")
     return 0
@@ -227,24 +245,58 @@ def _told(file: FileReport) -> str:
     kept = f"{file.path}: {file.outcome}"
     if file.sop:
         kept += f" as {file.sop} version {file.version}, {file.steps} steps, {file.words} words"
-    gone = [f"  step {step} is gone; what names it has lost its step" for step in file.removed]
-    return "\n".join([kept, *(f"  {finding}" for finding in (*file.problems, *file.lost, *file.notes)), *gone])
+    counted = ", ".join(f"{count} {what}" for what, count in file.kept.items() if count)
+    lines = [f"  read: {counted}"] if counted else []
+    lines += [f"  {finding}" for finding in (*file.problems, *file.lost, *file.notes)]
+    lines += [f"  not seen by a reader, and left out: {': '.join(filter(None, astuple(seen)))}" for seen in file.hidden]
+    lines += [f"  step {step} is gone; what names it has lost its step" for step in file.removed]
+    for kind in ("role", "clock"):
+        said = [f"{one[kind]} (line {one['line']})" for one in file.proposed.get(f"{kind}s", ())]
+        lines += [f"  perhaps its {kind}s: {', '.join(said)}"] if said else []
+    if file.sop:
+        lines.append(f"  as it will be read: python -m bot sop show {file.sop} --version {file.version}")
+    return "\n".join([kept, *lines])
+
+
+def sop(options: argparse.Namespace, settings: Settings) -> int:
+    """An SOP or draft exactly as it is read: its whole text, and its steps with their numbers."""
+    from bot.records import read
+    from knowledge import tables
+
+    with _holdfast(settings) as holdfast, read(holdfast.engine) as session:
+        found = [row for row in tables.versions(session, options.id) if options.version in (None, row.version)]
+        if not found:
+            raise Sorry(
+                f"There is no SOP {options.id}{f' version {options.version}' if options.version else ''} in the library."
+            )
+        row = max(found, key=lambda row: row.version)
+        steps = tables.steps(session, row.sop, row.version)
+    facts = {
+        "sop": row.sop, "version": row.version, "state": row.state, "title": row.title, "file": row.name, "sha256": row.sha256,
+        "text": row.source, "steps": [{"step": s.step, "number": s.number, "title": s.title, "text": s.text} for s in steps],
+    }  # fmt: skip
+    listed = [f"  {step.number:>6}  {' '.join(step.text.split())[:90]}" for step in steps]
+    head = f"{row.sop} version {row.version}, {row.state}, from {row.name}, text {row.sha256[:16]}"
+    _say(options, facts, "\n".join([head, "", row.source.rstrip(), "", f"{len(steps)} steps:", *listed]))
+    return 0
 
 
 def search(options: argparse.Namespace, settings: Settings) -> int:
     """Answers to a batch of questions over a folder of documents."""
-    from knowledge.library import search_folder
+    from knowledge import embedding
+    from knowledge.folder import search_folder
 
     folder, batch = Path(options.library), Path(options.batch)
     if not folder.is_dir():
         raise Sorry(f"{folder} is not a folder.")
     questions = list(_questions(batch))
-    for line in search_folder(folder, questions, k=options.k, cache_dir=settings.home / "search"):
+    embedder = embedding.chosen(settings.embedding_model, settings.embedding_model_dir, settings.home / "models")
+    for line in search_folder(folder, questions, options.k, settings.home / "search", embedder):
         _say(options, line, f"{line['id']}: {line['answer'] or 'not in these documents'}")
     return 0
 
 
-def _questions(batch: Path) -> Iterator[Mapping[str, str]]:
+def _questions(batch: Path) -> Iterator[Mapping[str, Any]]:
     try:
         lines = batch.read_text("utf-8-sig").splitlines()
     except UnicodeDecodeError:
@@ -254,7 +306,8 @@ def _questions(batch: Path) -> Iterator[Mapping[str, str]]:
             continue
         try:
             question = json.loads(line)
-            yield {"id": str(question["id"]), "question": str(question["question"])}
+            thread = [str(earlier) for earlier in question["thread"]] if "thread" in question else []
+            yield {"id": str(question["id"]), "question": str(question["question"]), "thread": thread}
         except (json.JSONDecodeError, KeyError, TypeError):
             raise Sorry(f'{batch}:{number}: each line must be a JSON object with "id" and "question".') from None
 
@@ -278,6 +331,147 @@ def _who(holdfast: Holdfast, named: str | None) -> str:
         known = ", ".join(holdfast.practice.people)
         raise Sorry(f"Nobody in the practice file is called {named!r}; it has {known}.")
     return person.id
+
+
+def gaps(options: argparse.Namespace, settings: Settings) -> int:
+    """What staff asked and no SOP answered, or not well; the most money at stake first."""
+    from bot import golden as golden_set
+    from bot import learning
+    from bot.records import read, write
+
+    with _opened(settings) as holdfast:
+        now = holdfast.now()
+        if options.close or options.leave:
+            ref = options.leave or options.close[0]
+            with write(holdfast.engine) as session:
+                if options.leave:
+                    done = golden_set.leave(session, ref, by="", at=now)
+                else:
+                    done = golden_set.close(session, ref, *_step_of(holdfast, options.close[1]), by="", at=now)
+            if not done:
+                raise Sorry(f"There is no open gap {ref}: python -m bot gaps lists them.")
+            _say(options, {"gap": ref, "state": "left" if options.leave else "closed"}, f"{ref} is listed no more.")
+            return 0
+        sites = list(holdfast.practice.sites)
+        if options.site and options.site not in sites:
+            raise Sorry(f"There is no site {options.site!r}; there are {', '.join(sites)}.")
+        wanted, since = [options.site] if options.site else sites, now - timedelta(days=options.days)
+        with read(holdfast.engine) as session:
+            found = learning.gaps(session, holdfast.house, wanted, since, _embedder(settings))
+    for cluster in found:
+        _say(options, _plain(cluster), _gap_told(cluster))
+    if not found:
+        _say(options, {"gaps": 0}, f"Every question of the last {options.days} days was answered.")
+    return 0
+
+
+def _embedder(settings: Settings) -> Embedder | None:
+    from knowledge import embedding
+
+    return embedding.chosen(settings.embedding_model, settings.embedding_model_dir, settings.home / "models")
+
+
+def _gap_told(gap: Cluster) -> str:
+    """A cluster of questions, for a person."""
+    worth = f", ${gap.cents / 100:,.2f}" if gap.cents else ""
+    where = f"{gap.sop}#{gap.step}".rstrip("#") or "no SOP"
+    lines = [f"{len(gap.refs)} asked by {gap.people}; nearest {where}; {gap.stalled} stalled there{worth}"]
+    lines.append(f"  roles: {', '.join(gap.roles) or 'none'}; sites: {', '.join(gap.sites) or 'none'}")
+    lines += [f"  {ref}  “{asked}”" for ref, asked in zip(gap.refs, gap.asked, strict=True)]
+    lines += [f"  did not help: {gap.disliked} ({', '.join(gap.reasons)})"] if gap.disliked else []
+    lines += [f"  {ref}  somebody answered: “{words}”" for ref, words in gap.replies]
+    return "\n".join(lines)
+
+
+def golden(options: argparse.Namespace, settings: Settings) -> int:
+    """The organisation's own questions: does each still find its step? Exits 1 and names those that do not."""
+    from bot import golden as golden_set
+    from bot.records import read
+    from knowledge import tables
+
+    with _opened(settings) as holdfast:
+        if options.what in ("add", "remove"):
+            _golden_changed(holdfast, options)
+        with read(holdfast.engine) as session:
+            rows, editions = golden_set.questions(session), tables.editions(session)
+        if options.what == "list":
+            for row in rows:
+                _say(options, _golden_row(row), f"{row.sop}#{row.step}  “{row.question}”  ({row.how}, {row.at:%Y-%m-%d})")
+            return 0
+        lost = golden_set.lost(holdfast.library, rows, editions, holdfast.now()) if not options.draft else None
+        if lost is None:
+            drafted = golden_set.rehearsed(
+                holdfast.engine, [Path(options.draft)], _embedder(settings), holdfast.now(), settings.home
+            )
+            with drafted as (library, report, new, at):
+                if not report.ok:
+                    raise Sorry("\n".join(map(_told, report.files)) or f"{options.draft} holds no SOP.")
+                lost = golden_set.lost(library, rows, new, at)
+    for one in lost:
+        _say(options, _plain(one), str(one))
+    _say(options, {"questions": len(rows), "lost": len(lost)}, f"{len(rows) - len(lost)} of {len(rows)} find their step.")
+    return 1 if lost and options.what == "run" else 0
+
+
+def _golden_changed(holdfast: Holdfast, options: argparse.Namespace) -> None:
+    """Take a question into the golden set, redacted, or out of it."""
+    from bot import asking, cards
+    from bot import golden as golden_set
+    from bot.records import write
+
+    if not (options.question and options.step):
+        raise BadUsage(f'Say which: python -m bot golden {options.what} "question" sop#step')
+    words, now = cards.redact(options.question, asking.names_of(holdfast.house)), holdfast.now()
+    sop_id, _, step = options.step.partition("#")
+    if options.what == "add":
+        _step_of(holdfast, options.step)
+    with write(holdfast.engine) as session:
+        if options.what == "add":
+            golden_set.keep(session, words, sop_id, step, site="", how="added", by="", at=now)
+        elif not golden_set.give_up(session, words, sop_id, step, by="", at=now):
+            raise Sorry(f"“{words}” is not among the golden questions for {options.step}.")
+
+
+def calibrate(options: argparse.Namespace, settings: Settings) -> int:
+    """Move the thresholds of answered, nearest and refused to where the organisation's own judged questions say."""
+    from bot import learning
+    from bot.golden import READY_S
+    from bot.records import read
+    from knowledge import calibration
+
+    with _opened(settings) as holdfast:
+        holdfast.library.ready(holdfast.now(), READY_S)
+        with read(holdfast.engine) as session:
+            embedder, cases = learning.judged(session, holdfast.library, holdfast.now())
+    fitted = calibration.fit(cases, options.least)
+    moved = len(cases) >= options.least and fitted.better
+    facts = {**_plain(fitted), "embedder": embedder, "moved": moved and not options.dry_run}
+    lines = [f"{len(cases)} judged questions, searched by {embedder or 'words alone'}"]
+    lines += [f"  missing: {each}" for each in fitted.missing]
+    for name, rates in (("before", fitted.before), ("after", fitted.after)):
+        lines.append(
+            f"  {name}: wrongly refused {rates.refused:.0%}, outside let in {rates.let_in:.0%}, "
+            f"wrong shown as the answer {rates.wrong:.0%}, right held back {rates.held_back:.0%}"
+        )
+    lines.append(f"  thresholds: topic {fitted.shift.topic:+.2f}, answer {fitted.shift.answer:+.2f}")
+    if moved and not options.dry_run:
+        lines.append(f"Kept in {calibration.save(settings.home, embedder, fitted.shift)}.")
+    else:
+        lines.append("Nothing was changed" + (": these would be kept." if moved else ": it would not answer better."))
+    _say(options, facts, "\n".join(lines))
+    return 0
+
+
+def _golden_row(row: Golden) -> dict[str, Any]:
+    return {"question": row.question, "sop": row.sop, "step": row.step, "site": row.site, "how": row.how, "at": row.at}
+
+
+def _step_of(holdfast: Holdfast, ref: str) -> tuple[str, str]:
+    """The (sop, step) that `sop#step` names, which must be in the library."""
+    if holdfast.library.step(ref, holdfast.now()) is None:
+        raise Sorry(f"There is no step {ref!r} in force: write it like billing-claims#work-denials.")
+    sop_id, _, step = ref.partition("#")
+    return sop_id, step
 
 
 def sweep(options: argparse.Namespace, settings: Settings) -> int:
@@ -534,6 +728,16 @@ def parser() -> argparse.ArgumentParser:
     a = command("ingest", ingest)
     a.add_argument("paths", nargs="+", metavar="PATH", help="SOP files or folders")
     a.add_argument("--publish", action="store_true", help="put them in force, not only in draft")
+    a.add_argument(
+        "--seen",
+        default="",
+        metavar="TEXT",
+        help="with --publish: the text that `sop show` printed, for a file with hidden parts",
+    )
+    a = command("sop", sop)
+    a.add_argument("what", choices=("show",), help="what to do with it")
+    a.add_argument("id", help="the SOP's id")
+    a.add_argument("--version", type=_positive, help="which version (default: the newest, drafts too)")
     a = command("search", search)
     a.add_argument("--library", required=True, metavar="DIR", help="the folder of documents")
     a.add_argument("--batch", required=True, metavar="FILE", help='JSON lines with "id" and "question"')
@@ -543,6 +747,19 @@ def parser() -> argparse.ArgumentParser:
     a.add_argument(
         "--as", dest="person", metavar="PERSON", help="who asks: id or name (default: the first of the practice file)"
     )
+    a = command("gaps", gaps)
+    a.add_argument("--days", type=_positive, default=28, help="how far back (default 28)")
+    a.add_argument("--site", help="one site only")
+    a.add_argument("--close", nargs=2, metavar=("REF", "STEP"), help="an SOP says it now, at sop#step; its question is golden")
+    a.add_argument("--leave", metavar="REF", help="this question belongs in no SOP")
+    a = command("golden", golden)
+    a.add_argument("what", nargs="?", default="run", choices=("run", "list", "add", "remove"), help="what to do (default run)")
+    a.add_argument("question", nargs="?", help="add, remove: the question")
+    a.add_argument("step", nargs="?", metavar="STEP", help="add, remove: the step that it must find, as sop#step")
+    a.add_argument("--draft", metavar="FILE", help="run: as if this SOP file were published")
+    a = command("calibrate", calibrate)
+    a.add_argument("--dry-run", action="store_true", help="only say what it would do")
+    a.add_argument("--least", type=_positive, default=40, help="judged questions without which nothing is moved (default 40)")
     a = command("sweep", sweep)
     a.add_argument("--now", metavar="ISO", help="sweep as of this instant, with its zone")
     a = command("digest", digest)

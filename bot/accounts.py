@@ -1,6 +1,7 @@
 """Accounts on chat platforms and whose they are: by the practice file, by e-mail address, or confirmed by a manager.
 
-An account that nobody vouched for is nobody's: it is shown nothing, and what it presses does nothing.
+An account that nobody vouched for is nobody's: it is shown nothing, and what it presses does nothing. Whoever loses an account
+is signed out of the page, because it was by that account that they signed in.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from datetime import datetime
 from sqlalchemy import select, update
 from sqlmodel import Session, col
 
-from bot import evidence, people
+from bot import evidence, people, signin
 from bot.chat import Known
 from bot.evidence import Event
 from bot.practice import Person, Practice
@@ -25,9 +26,11 @@ def person_of(session: Session, practice: Practice, platform: str, account: str,
         return named
     row = session.get(ChatAccount, (platform, account))
     person = practice.people.get(row.person) if row and row.gone_at is None else None
-    if person is None or not person.is_here(now.astimezone(people.home_site(practice, person).zone).date()):
-        return None
-    return person
+    return person if person is not None and _is_here(practice, person, now) else None
+
+
+def _is_here(practice: Practice, person: Person, now: datetime) -> bool:
+    return person.is_here(now.astimezone(people.home_site(practice, person).zone).date())
 
 
 def address_of(session: Session, practice: Practice, platform: str, person: Person, *, may_write_first: bool) -> str | None:
@@ -74,7 +77,9 @@ def note(session: Session, platform: str, known: Known, now: datetime) -> ChatAc
 def match(session: Session, practice: Practice, platform: str, known: Known, now: datetime) -> Person | None:
     """The person whose e-mail address this account has, linked from now on; None where nobody has it."""
     email = known.email.strip().lower()
-    found = [person for person in practice.people.values() if email and person.email == email]
+    found = [
+        person for person in practice.people.values() if email and person.email == email and _is_here(practice, person, now)
+    ]
     row = note(session, platform, known, now)
     row.asked_email_at = now
     if row.person or len(found) != 1:
@@ -84,23 +89,31 @@ def match(session: Session, practice: Practice, platform: str, known: Known, now
 
 
 def _link(session: Session, row: ChatAccount, person: Person, how: str, by: str, now: datetime) -> None:
+    if row.person not in ("", person.id):
+        signin.end_all(session, row.person, now)
     row.person, row.how, row.at = person.id, how, now
     session.add(row)
     detail: evidence.Detail = {"platform": row.platform, "account": row.account, "person": person.id, "how": how}
     evidence.append(session, Event(what="account linked", at=now, subject=f"account:{person.id}", actor=by, detail=detail))
 
 
-def team_gone(session: Session, platform: str, team: str, why: str, now: datetime) -> bool:
+def team_gone(session: Session, practice: Practice, platform: str, team: str, why: str, now: datetime) -> bool:
     """A whole workspace has removed the app. False where nobody of it was known, or all were known to be gone."""
     query = select(col(ChatAccount.account)).where(col(ChatAccount.platform) == platform, col(ChatAccount.team) == team)
-    return sum(gone(session, platform, account, why, now) for account in session.scalars(query).all()) > 0
+    return sum(gone(session, practice, platform, account, why, now) for account in session.scalars(query).all()) > 0
 
 
-def gone(session: Session, platform: str, account_or_address: str, why: str, now: datetime) -> bool:
-    """An account can no longer be written to: blocked, uninstalled, deactivated. False where it was not known, or known so."""
+def gone(session: Session, practice: Practice, platform: str, account_or_address: str, why: str, now: datetime) -> bool:
+    """An account can no longer be written to: blocked, uninstalled, deactivated. False where it was not known, or known so.
+
+    Whose it is, by its row or by the practice file, is signed out.
+    """
     where = (col(ChatAccount.address) == account_or_address) | (col(ChatAccount.account) == account_or_address)
     rows = session.scalars(select(ChatAccount).where(col(ChatAccount.platform) == platform, where)).all()
-    fresh = [row for row in rows if row.gone_at is None]
+    fresh, named = [row for row in rows if row.gone_at is None], practice.chat.get(platform, {})
+    owners = {named.get(account, "") for account in (account_or_address, *(row.account for row in rows))}
+    for person in sorted((owners | {row.person for row in rows}) - {""}):
+        signin.end_all(session, person, now)
     for row in fresh:
         row.gone_at, row.gone_why = now, why
         session.add(row)
@@ -118,8 +131,7 @@ def unlinked(session: Session, practice: Practice, platform: str, now: datetime)
     taken = set(practice.chat.get(platform, {}).values())
     rows = select(col(ChatAccount.person)).where(col(ChatAccount.platform) == platform, col(ChatAccount.gone_at).is_(None))
     taken |= set(session.scalars(rows))
-    here = (p for p in practice.people.values() if p.is_here(now.astimezone(people.home_site(practice, p).zone).date()))
-    return [person for person in here if person.id not in taken]
+    return [person for person in practice.people.values() if _is_here(practice, person, now) and person.id not in taken]
 
 
 def claim(session: Session, platform: str, account: str, person: Person, now: datetime) -> AccountClaim:
@@ -164,5 +176,5 @@ def decide(session: Session, asked: AccountClaim, person: Person, by: Person, no
 def without_address(session: Session, practice: Practice, platforms: Iterable[tuple[str, bool]], now: datetime) -> list[Person]:
     """Everybody who can be written to on none of these (platform, may_write_first)."""
     where = list(platforms)
-    here = (p for p in practice.people.values() if p.is_here(now.astimezone(people.home_site(practice, p).zone).date()))
+    here = (person for person in practice.people.values() if _is_here(practice, person, now))
     return [p for p in here if not any(address_of(session, practice, name, p, may_write_first=first) for name, first in where)]

@@ -23,7 +23,22 @@ from sqlalchemy import Engine, func, select
 from sqlmodel import Session, col
 
 import connectors
-from bot import accounts, assistant, cards, digest, evidence, figures, inbox, items, metrics, people, rules, sweep
+from bot import (
+    accounts,
+    asking,
+    assistant,
+    cards,
+    digest,
+    evidence,
+    figures,
+    golden,
+    inbox,
+    items,
+    metrics,
+    people,
+    rules,
+    sweep,
+)
 from bot.cards import StepQuote, Token, say
 from bot.chat import Ask, Card, Chat, Platform, Press, Wording
 from bot.evidence import Event
@@ -40,7 +55,10 @@ from bot.records import Delivery, Feed, Intake, Mark, open_engine, read, write
 from bot.rules import Anchor, Loaded, Refused
 from bot.settings import Settings
 from connectors import Connector, ConnectorError
+from knowledge import embedding, tables
 from knowledge.library import Library, LiveStep, Report
+from knowledge.model import Config, Model, NoModel
+from knowledge.wording import Pen
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -129,7 +147,30 @@ class Holdfast:
 
     @cached_property
     def library(self) -> Library:
-        return Library(lambda: read(self.engine), lambda: write(self.engine))
+        set_to = self.settings
+        embedder = embedding.chosen(set_to.embedding_model, set_to.embedding_model_dir, self.home / "models")
+        if embedder is None:
+            log.info("there is no embedding model: questions are answered by their words alone")
+        folder = self.home / "index"
+        return Library(
+            lambda: read(self.engine), lambda: write(self.engine), self.pen, embedder=embedder, folder=folder,
+            phrases=golden.phrases, calibrated=self.home,
+        )  # fmt: skip
+
+    @cached_property
+    def pen(self) -> Pen | None:
+        """What words answers, where the settings name a model."""
+        set_to = self.settings
+        if not set_to.model:
+            return None
+        config = Config(set_to.model, set_to.model_url, set_to.model_key, set_to.model_s, set_to.model_tokens)
+        return Pen(
+            Model(config),
+            lambda: write(self.engine),
+            redact=cards.redact,  # without a list of names that may stay: our own people's need not leave either
+            day_tokens=set_to.model_day_tokens,
+            tell=metrics.here.worded,
+        )
 
     @cached_property
     def console(self) -> Console:
@@ -304,8 +345,10 @@ class Holdfast:
 
         return self.front.acquaint(asked) if self.chats else 0
 
-    def ingest(self, paths: Sequence[Path], *, publish: bool, by: str = "", now: datetime | None = None) -> Report:
-        """SOP files into the library, each with its evidence."""
+    def ingest(
+        self, paths: Sequence[Path], *, publish: bool, by: str = "", now: datetime | None = None, seen: str = ""
+    ) -> Report:
+        """SOP files into the library, each with its evidence; `seen` as `intake.ingest`."""
         at = now or self.now()
 
         def record(session: Session, what: str, detail: Mapping[str, Any]) -> None:
@@ -319,12 +362,12 @@ class Holdfast:
                 ),
             )  # fmt: skip
 
-        return self.library.ingest(paths, publish=publish, at=at, by=by, record=record)
+        return self.library.ingest(paths, publish=publish, at=at, by=by, record=record, seen=seen)
 
     def ask(self, person: str, text: str) -> Card:
         who = self._person(person)
-        self.console.hear(person, cards.redact(text, assistant.names_of(self.house)))
-        card = assistant.ask(self.engine, self.house, self.library, self.feeds, Ask(who.id, text, self.now())).card
+        self.console.hear(person, asking.redacted(self.house, text))
+        card = asking.ask(self.engine, self.house, self.library, self.feeds, Ask(who.id, text, self.now())).card
         assert card is not None, "a question is always answered"
         self.console.reply(person, card)
         return card
@@ -332,12 +375,12 @@ class Holdfast:
     def answer(self, person: str, text: str) -> Card:
         """One answer, kept in nobody's conversation."""
         question = Ask(person, text, self.now())
-        card = assistant.ask(self.engine, self.house, self.library, self.feeds, question, keep=False).card
+        card = asking.ask(self.engine, self.house, self.library, self.feeds, question, keep=False).card
         assert card is not None, "a question is always answered"
         return card
 
     def press(self, person: str, verb: str, target: str, note: str, key: str) -> Card:
-        card = assistant.press(self.engine, self.house, Press(person, verb, target, key, self.now(), note)).card
+        card = assistant.press(self.engine, self.house, self.library, Press(person, verb, target, key, self.now(), note)).card
         assert card is not None, "a press is always answered"
         if self._sending.acquire(timeout=1):  # what the press made due reaches people at once, or else with the next sweep
             try:
@@ -354,7 +397,7 @@ class Holdfast:
             return digest.my_day(session, self.house, who, self.now())
 
     def digest(self, person: str) -> Card:
-        return assistant.standup(self.engine, self.house, self.feeds, self._person(person), self.now())
+        return asking.standup(self.engine, self.house, self.feeds, self._person(person), self.now())
 
     def standup(self, sites: Sequence[str]) -> Card:
         """The stand-up of these sites, for whoever runs the installation."""
@@ -397,10 +440,10 @@ class Holdfast:
         )
 
     def examples(self, person: str) -> Sequence[Wording]:
-        return assistant.examples(self.house, self._person(person), self.now())
+        return asking.examples(self.house, self._person(person), self.now())
 
     def reasons(self, verb: str) -> Sequence[Reason]:
-        table = {"cant": cards.REASONS, "wrong": cards.WRONG}.get(verb, {})
+        table = cards.REASONED.get(verb, {})
         return [Reason(code, label) for code, label in table.items()]
 
     def messages(self, person: str, after: int = 0) -> Sequence[Message]:
@@ -455,7 +498,7 @@ class Holdfast:
             lost = len(figures.undelivered(session, since=self.now() - LOST_LATELY))
             head = evidence.head(session)
         views = tuple(FeedView(f.feed, f.as_of, f.stale) for f in known)
-        library = f"{len({step.sop for step in self.library.steps(self.now())})} SOPs, word search"
+        library = f"{len({step.sop for step in self.library.steps(self.now())})} SOPs, {self._search_now()}"
         return Status(views, mark.at if mark else None, lost, head.seq if head else 0, head.hash[:12] if head else "", library)
 
     def skip(self, to: datetime) -> None:
@@ -463,6 +506,13 @@ class Holdfast:
 
     def notice(self, code: NoticeCode, **typed: int) -> Card:
         return cards.notice(code, **typed)
+
+    def whose(self, platform: str, account: str) -> str:
+        """The person whose chat account this is now, by the practice file as it stands; empty where it is nobody's."""
+        practice = self.practice
+        with read(self.engine) as session:
+            person = accounts.person_of(session, practice, platform, account, self.now())
+        return person.id if person is not None else ""
 
     def _person(self, person: str) -> Person:
         found = self.practice.people.get(person)
@@ -500,6 +550,11 @@ class Holdfast:
         loaded, refused = self._rules()
         found += [Finding(f"bot/rules/{each.file}", 0, each.why) for each in refused]
         found += self._check_steps(practice, now)
+        if self.pen:
+            try:
+                self.pen.model.connect()
+            except NoModel as bad:
+                found.append(Finding("environment", 0, str(bad)))
         for rule in loaded.values():
             for site in practice.sites.values():
                 if not people.holders(practice, rule.anchor.role, site.id, now.astimezone(site.zone).date()):
@@ -544,6 +599,10 @@ class Holdfast:
             what = f"feed {feed.id}: there is no option {name!r}; there are connector, site, stale_after, {', '.join(known)}."
             yield Finding("feeds.toml", feed.line, what)
 
+    def _search_now(self) -> str:
+        away = f" alone: {self.library.away}" if self.library.away else " search"
+        return "search by words and meaning" if "meaning" in self.library.halves else f"word{away}"
+
     def _check_steps(self, practice: Practice, now: datetime) -> Iterator[Finding]:
         for step in self.library.steps(now):
             if step.role and step.role not in practice.roles:
@@ -561,6 +620,7 @@ class Holdfast:
             ).all()
             problems = {f.id: f.problem for f in session.scalars(select(Feed)) if f.problem}
             unguarded = list(guards.missing(session.connection()))
+            model = tables.model_day(session, now.date())
             unanswered, oldest = inbox.pending(session)
             failed = inbox.failed_since(session, now - LOST_LATELY)
         away = sorted(name for name, pause in self._pauses.items() if now < pause.until)
@@ -587,10 +647,18 @@ class Holdfast:
             "answers_failed": sum(failed.values()),
             "undelivered": status.undelivered,
             "library": status.library,
+            "model": self._of_model(model),
             "unguarded": unguarded,
             "ledger": status.ledger,
             "head": status.head,
         }
+
+    def _of_model(self, day: Mapping[str, int]) -> dict[str, str | int]:
+        """Which model words answers, and what came of it today (UTC): questions by outcome, and tokens."""
+        if not self.settings.model:
+            return {}
+        outcomes = {outcome: n for outcome, n in sorted(day.items()) if outcome}
+        return {"name": self.settings.model, **outcomes, "tokens": day.get("", 0)}
 
     def standing_figures(self) -> metrics.Figures:
         """How the installation stands, for /metrics."""
@@ -615,6 +683,8 @@ class Holdfast:
     def talking(self) -> Iterator[None]:
         """Listen to the chat services and answer, in threads, until the block ends; what is under way is ended first."""
         stop = threading.Event()
+        if self.pen:  # its provider's package takes seconds to load, which are no asker's
+            threading.Thread(target=self.pen.model.warm, name="warming", daemon=True).start()
         crew = [threading.Thread(target=self._answer, args=(stop,), name=f"worker {n}") for n in range(self.settings.workers)]
         for worker in crew if self.chats else ():
             worker.start()
@@ -803,6 +873,17 @@ def quote_of(step: LiveStep) -> StepQuote:
 
 
 _TOLD = {
+    "answer given": "was given the step",
+    "question put": "put a question to {to}",
+    "question answered": "answered {to}, where no SOP does",
+    "answer judged": "said whether the answer helped",
+    "gap closed": "had it put into the SOP",
+    "gap left": "left it to no SOP",
+    "golden kept": "kept a question that must go on finding its step",
+    "golden given up": "gave up a question that had to find its step",
+    "procedure begun": "began to go through the procedure",
+    "procedure walked": "went through the procedure: {done} of {steps} steps ticked off",
+    "procedure stopped": "stopped going through the procedure: {done} of {steps} steps ticked off",
     "nudge found": "found that this has stalled",
     "nudge reopened": "opened it again: the source shows that it has stalled after all",
     "nudge planned": "chose {to} to be told",

@@ -2,20 +2,20 @@
 
 `say` fills a template of ours with typed values: money, counts, instants, our own people, roles, sites and references, and
 approved SOP text. It takes no plain string, so nothing a connector read and nothing a person typed can become part of a card.
-What people type (a note to a reason) goes through `redact` before it is stored anywhere.
+What people type goes through `redact` (`bot.phi`) before it is stored anywhere.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import cache
 from typing import Any, Literal, get_type_hints
 from zoneinfo import ZoneInfo
 
+from bot import phi
 from bot.chat import Account, Button, Card, Choice, Fact, Form, Kind, Link, Source, UnsafeText, Wording
 from bot.hours import Site
 from bot.practice import Person, Role
@@ -41,6 +41,18 @@ WRONG: dict[str, str] = {
     "other": "Another reason",
 }
 """Why a nudge is wrong."""
+
+UNHELPFUL: dict[str, str] = {
+    "wrong-sop": "The wrong SOP",
+    "wrong-step": "The wrong step",
+    "out-of-date": "It is out of date",
+    "hard-to-read": "It is hard to read",
+    "other": "Something else",
+}
+"""Why an answer did not help."""
+
+REASONED = {"cant": REASONS, "wrong": WRONG, "unhelpful": UNHELPFUL}
+"""The buttons that ask for a reason."""
 
 
 # --- values that may stand in a sentence ---------------------------------------------------------------------------------
@@ -105,6 +117,27 @@ class Day(_Typed):
 
 
 @dataclass(frozen=True)
+class Dated(_Typed):
+    """A day of any year: "Mar 3, 2026"."""
+
+    day: date
+
+    def __str__(self) -> str:
+        return f"{self.day:%b} {self.day.day}, {self.day.year}"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question as it may be put before one other person, who owns its topic: redacted as it is said. `known`: as `redact`."""
+
+    words: str
+    known: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return redact(self.words, self.known)
+
+
+@dataclass(frozen=True)
 class Age(_Typed):
     """A length of time in its largest sensible unit: "9 days", "5 hours"."""
 
@@ -145,7 +178,7 @@ class Token:
         return self.word
 
 
-Sayable = Money | Count | When | Day | Age | Ref | Token | Person | Role | Site | Rule | SopText | Wording | int
+Sayable = Money | Count | When | Day | Dated | Age | Asked | Ref | Token | Person | Role | Site | Rule | SopText | Wording | int
 
 
 def say(template: str, **values: Sayable) -> Wording:
@@ -165,7 +198,7 @@ def _spoken(value: Sayable) -> str:
             return value.name
         case Role() | Rule():
             return value.title
-        case Money() | Count() | When() | Day() | Age() | Ref() | Token():
+        case Money() | Count() | When() | Day() | Dated() | Age() | Asked() | Ref() | Token():
             return str(value)
         case bool():
             raise UnsafeText("a truth value has no words")
@@ -330,14 +363,15 @@ def _ended(view: NudgeView) -> Wording:
 
 
 def _facts(view: NudgeView) -> Iterable[Fact]:
+    if not view.closed_at:
+        late = view.now > view.due
+        yield Fact(say("Overdue since") if late else say("Put right by"), say("{at}", at=view.when(view.due)))
+    yield Fact(say("Still since"), say("{at} ({age})", at=view.when(view.since), age=Age(view.now - view.since)))
     yield Fact(say("Site"), say("{site}", site=view.site))
     yield Fact(say("For"), say("{role}", role=view.role))
     if view.week:
         yield Fact(say("Sterilizer and week"), say("{week}", week=view.week))
-    yield Fact(say("Still since"), say("{at} ({age})", at=view.when(view.since), age=Age(view.now - view.since)))
     if not view.closed_at:
-        late = view.now > view.due
-        yield Fact(say("Overdue since") if late else say("Put right by"), say("{at}", at=view.when(view.due)))
         yield Fact(say("Closes when"), say(view.rule.done))
         if view.next_role:
             yield Fact(say("Then goes to"), say("{role}", role=view.next_role))
@@ -368,8 +402,22 @@ DECIDED: dict[str, str] = {
 """How an exception was decided."""
 
 
+def parse_reason(note: str, table: Mapping[str, str]) -> tuple[str, str]:
+    """The reason code a note begins with (its code or its label, in any case), or "other"; and what is left to say."""
+    plain = note.strip()
+    lowered = re.sub(r"[-_ ]+", " ", plain.lower())
+    for code, label in table.items():
+        for start in (code, label):
+            wanted = re.sub(r"[-_ ]+", " ", start.lower())
+            if lowered == wanted or lowered.startswith((wanted + " ", wanted + ":", wanted + ",", wanted + ".")):
+                return code, plain[len(start) :].strip(" :,.-")
+    return "other", plain
+
+
 def choices(verb: str) -> Wording:
     """The reasons a person may choose from, in a row."""
+    if verb == "unhelpful":
+        return lines([say(UNHELPFUL[code]) for code in UNHELPFUL], ", ")
     if verb == "wrong":
         return lines([say(WRONG[code]) for code in WRONG], ", ")
     return lines([say(REASONS[code]) for code in REASONS], ", ")
@@ -453,54 +501,6 @@ def review(
     )
 
 
-# --- answers -------------------------------------------------------------------------------------------------------------
-
-
-def answer(lead: SopText, quotes: Sequence[StepQuote], notes: Sequence[Wording] = (), ref: str = "") -> Card:
-    """The step's first paragraph, which stands alone, and the whole of it quoted with its source; further sources below.
-
-    ref   of the kept question, so that its asker can say whether this helped
-    """
-    return Card(
-        kind="answer",
-        title=say("{title}", title=quotes[0].title),
-        text=lines([say("{lead}", lead=lead), *notes], "\n\n"),
-        sources=tuple(q.source() for q in quotes),
-        buttons=feedback(ref) if ref else (),
-    )
-
-
-def feedback(ref: str) -> tuple[Button, Button]:
-    return (
-        Button("helpful", str(Ref(ref)), say("This helped")),
-        Button("unhelpful", str(Ref(ref)), say("It did not")),
-    )
-
-
-SEARCHED_SHOWN = 12
-
-
-def refusal(searched: Sequence[SopText], ask: Role | Person, nearest: Sequence[StepQuote]) -> Card:
-    """ "Not in our SOPs", with what was searched and who to ask."""
-    parts = [say("None of the {n} you may read answers this.", n=Count(len(searched), "SOP"))]
-    if isinstance(ask, Role):
-        parts.append(say("Ask the {role}, who owns the nearest topic.", role=ask))
-    else:
-        parts.append(say("Ask {who}; if it should be in an SOP, they can have it added.", who=ask))
-    if nearest:
-        parts.append(say("The nearest I found is quoted below; it may not be about this."))
-    shown = lines([say("{title}", title=title) for title in searched[:SEARCHED_SHOWN]], ", ") or say("nothing")
-    if len(searched) > SEARCHED_SHOWN:
-        shown = say("{shown} and {n} more", shown=shown, n=len(searched) - SEARCHED_SHOWN)
-    return Card(
-        kind="refusal",
-        title=say("Not in our SOPs"),
-        text=lines(parts, " "),
-        facts=(Fact(say("Searched"), shown),),
-        sources=tuple(q.source() for q in nearest),
-    )
-
-
 # --- short replies -------------------------------------------------------------------------------------------------------
 
 
@@ -579,7 +579,11 @@ def help_card(platform: str) -> Card:
     """What can be typed and where."""
     facts = [
         Fact(say("Ask"), say("Type a question: how do I post an ERA?")),
+        Fact(say("Go on"), say("Ask on: “who signs that?”, “and after hours?”; “start over” for another matter")),
+        Fact(say("Step by step"), say("After an answer, “next” takes you through the procedure one step at a time")),
+        Fact(say("As it was"), say("What applied on 3 March? names a day, and quotes what was in force then")),
         Fact(say("My day"), say("Type “my day”: everything that waits for you")),
+        Fact(say("How many"), say("How many denials are open? counts what stands still")),
         Fact(say("Stand-up"), say("Type “standup”: for those in charge of a site")),
         Fact(say("Page"), say("Type “page”: a link that signs you in to the practice's page")),
     ]
@@ -604,6 +608,8 @@ FORMS: dict[str, str] = {
     "cant": "Why can it not be done?",
     "wrong": "What is wrong?",
     "claim": "Who are you?",
+    "unhelpful": "What was wrong with it?",
+    "reply_asker": "Your answer",
 }
 _QUICK = {"next opening": "Next opening", "1h": "In 1 hour", "2h": "In 2 hours", "tomorrow 9:00": "Tomorrow at 9:00"}
 
@@ -620,6 +626,13 @@ def form(verb: str, roster: Iterable[Person] = ()) -> Form | None:
     if verb == "claim":
         people = tuple(Choice(person.id, say("{who}", who=person)) for person in roster)
         return Form(say("Who are you?"), ask, people, NOTHING, NOTHING, send, needs_choice=True)
+    if verb == "reply_asker":
+        hint = say("It goes to whoever asked, as your words. No names, dates or numbers of patients")
+        return Form(say("Answer"), ask, (), say("Your answer"), hint, send, needs_choice=False)
+    if verb == "unhelpful":
+        picks = tuple(Choice(code, say(UNHELPFUL[code])) for code in UNHELPFUL)
+        hint = say("No names, dates or numbers of patients")
+        return Form(say("It did not help"), ask, picks, say("Anything to add"), hint, send, needs_choice=True)
     title = say("Can't") if verb == "cant" else say("Wrong")
     picks = tuple(Choice(code, say(WRONG[code])) for code in WRONG)
     if verb == "cant":
@@ -668,89 +681,36 @@ def repeat(card: Card) -> Card:
 
 # --- notes ---------------------------------------------------------------------------------------------------------------
 
-_WORD = re.compile(r"[\w'’-]+")
-_NUMBER = re.compile(r"\S*\d(?:[\-/.:,()+ ]*\d){2,}\S*")  # three digits or more, however they are spaced
-_ADDRESS = re.compile(r"\S+@\S+|https?://\S+|www\.\S+", re.IGNORECASE)
-_MONTH = (
-    r"(?:jan(?:uary)?|feb(?:ruary)?|mar(?:ch)?|apr(?:il)?|may|june?|july?|aug(?:ust)?|sept?(?:ember)?|oct(?:ober)?"
-    r"|nov(?:ember)?|dec(?:ember)?)"
-)
-_DATE = re.compile(
-    rf"\b{_MONTH}\b\.? *\d{{1,2}}(?:st|nd|rd|th)?\b|\b\d{{1,2}}(?:st|nd|rd|th)? *(?:of +)?{_MONTH}\b", re.IGNORECASE
-)
-_PLAIN = frozenset(
-    """
-    A An And Are Asked At But Call Called Can Can't Cannot Chart Claim Clearinghouse Could Denied Dr Each For Front Had Has
-    Have He Her His I I'm If In Insurance Is It Left Mailed Moved My Need Needed Needs No Not On Or Our Patient Payer Pharmacy
-    Please Provider Resent Sent She Spoke Still System That The Their They This Told Voicemail Waiting Was We Were When Wrong
-    After All Also Any Anybody Anyone Before Did Do Does Every Everybody Everyone Explain Find Give Here How How's Just Must
-    Next Nobody Should Show Since Some Somebody Someone Tell Then There These Those Until What What's Whenever Where Which
-    While Who Who's Whom Whose Why Would You Your
-    Appeal Autoclave Denial Eligibility Exception Posting Rejection Spore Sterilizer
-    Yes AM PM ASAP CDT COB DOB EFT EOB ERA HMO NPI OK PMS PPO SOP Medicaid Medicare
-    Monday Tuesday Wednesday Thursday Friday Saturday Sunday
-    January February March July September October November December
-    """.split()  # noqa: SIM905  (a word list reads better so)
-)
-_REASON = re.compile(r"(?:CO|PR|OA|PI)-(?:[A-Z]?\d{1,3}|[A-Z])")  # a claim adjustment group and reason, as on every EOB
-_MAY_BE_NAMES = frozenset("April May June August Will".split())  # noqa: SIM905
 NOTE_LIMIT = 500
 
 
-def redact(text: str, known: Iterable[str] = ()) -> str:
-    """What a person typed, without what could name a patient: addresses, longer numbers, dates, and words that look like names.
+def redact(text: str, known: Iterable[str] = (), *, patients: phi.Known = phi.NOBODY, mode: phi.Mode = "note") -> str:
+    """What a person typed, without what could name a patient; `bot.phi` where it cannot be told.
 
-    text    cut at NOTE_LIMIT characters before anything is searched, so that no input is slow
-    known   names that may stay: our own staff, alone or in full; a first name of one with the surname of another goes
-    limit   a name typed in small letters only looks like any other word and stays. So notes are erasable, are kept out of
-            every card and export, and only their commitment is chained
+    text      cut at NOTE_LIMIT characters
+    known     names that may stay: our own people's, alone or in full; a first name of one with the surname of another goes
+    patients  who is a patient, as far as the feeds say
     """
-    composed = unicodedata.normalize("NFKC", text[: NOTE_LIMIT * 4]).replace("[...]", "[…]")
-    plain = " ".join("".join(c if c.isprintable() else " " for c in composed).split())[:NOTE_LIMIT]
-    plain = _ADDRESS.sub("[…]", plain)
-    plain = _DATE.sub("[…]", plain)
-    plain = _NUMBER.sub("[…]", plain)
-    return " ".join(_without_names(plain, [frozenset(name.split()) for name in known]).split())
+    return phi.clean(text[: NOTE_LIMIT * 4], mode=mode, staff=known, known=patients, most=NOTE_LIMIT).text
 
 
-def _without_names(text: str, staff: Sequence[frozenset[str]]) -> str:
-    """`text` with every word that has a capital letter taken out, unless it is one of ours.
-
-    Words side by side are one name: a month or "Will" beside a name is part of it, and staff stay only as one person.
-    """
-    out: list[str] = []
-    end = 0
-    for run in _side_by_side(text):
-        words = {_bare(found.group()) for found in run}
-        may_stay = any(words <= person for person in staff) or (len(run) == 1 and words <= _MAY_BE_NAMES)
-        out.append(text[end : run[0].start()])
-        out.append(text[run[0].start() : run[-1].end()] if may_stay else "[…]")
-        end = run[-1].end()
-    return "".join([*out, text[end:]])
-
-
-def _side_by_side(text: str) -> Iterator[list[re.Match[str]]]:
-    """The words with a capital letter that are not on our list; those with only blanks, dots and commas between are one run."""
-    run: list[re.Match[str]] = []
-    for found in _WORD.finditer(text):
-        word = found.group()
-        if word in _PLAIN or _REASON.fullmatch(word) or not any(c.isalpha() and not c.islower() for c in word):
-            continue
-        if run and text[run[-1].end() : found.start()].strip(" .,"):
-            yield run
-            run = []
-        run.append(found)
-    if run:
-        yield run
-
-
-def _bare(word: str) -> str:
-    return word.removesuffix("'s").removesuffix("’s").strip("'’-")
+def left_out(found: Collection[phi.Kind]) -> Wording:
+    """What a person is told whose words were redacted."""
+    called: dict[phi.Kind, Wording] = {
+        "name": say("a patient’s name"),
+        "number": say("a number of somebody’s"),
+        "date": say("a date of somebody’s"),
+        "address": say("an address"),
+        "age": say("somebody’s age"),
+    }
+    what = lines([called[kind] for kind in called if kind in found], ", ")
+    return say("I left out what looked like {what}: I do not need it.", what=what)
 
 
 Verb = Literal[
     "on_it", "done", "snooze", "cant", "wrong", "approve", "refuse", "start_review", "leave_review",
     "show", "my_day", "helpful", "unhelpful", "claim", "confirm_claim", "refuse_claim",
+    "pick", "ask_owner", "reply_asker", "walk", "walk_done", "walk_next", "walk_back", "walk_stop",
 ]  # fmt: skip
 """Everything a button can do."""
 
@@ -783,11 +743,26 @@ NOTICES: dict[str, str] = {
     "too_many_tries": "Too many links were tried just now. Wait a minute, then try yours again.",
     "no_page": "There is no page to sign in to: whoever runs Holdfast sets HOLDFAST_URL.",
     "thanks": "Thank you. It is noted, and whoever owns this SOP sees it.",
+    "nothing_asked": "Ask me how something is done, or type “my day”.",
+    "only_numbers": "A number alone tells me nothing: say in words what you would like to know about it.",
+    "you_are_welcome": "You are welcome. Ask whenever something is unclear, or type “my day” for your list.",
+    "small_talk": "I am Holdfast, a program. I quote your own SOPs, and I tell people when their work stands still.",
+    "no_role_today": "You hold no role here today, so I may show you nothing: ask your manager to look at the roster.",
+    "started_over": "Forgotten. What would you like to know?",
+    "nothing_open": "There is no procedure open here. Ask how something is done first; then “next” takes you through it.",
+    "press_done": "If this is about a card of work, press Done on that card: only then it counts.",
+    "stopped": "Stopped. What you ticked off is kept.",
+    "sop_moved": "The SOP was changed while I was looking. Please ask again.",
+    "not_any_more": "This step is no longer in force, or no longer yours to read. Please ask again.",
+    "no_steps": "This SOP has no steps to go through one by one.",
     "claim_sent": "Your manager is asked whether this is you. You will hear from me here.",
     "claim_known": "This account is known already. Type “my day” for your list.",
     "claim_nobody": "Nobody of the practice has that name, or they are known here already. Ask your manager.",
     "claim_decided": "Somebody has decided this already.",
     "claim_yours": "Somebody in charge decides this, and nobody decides about themselves.",
+    "say_answer": "Type your answer first: it goes to whoever asked, as your words.",
+    "not_yours": "This question was put to somebody else.",
+    "withheld": "I could not make sure that your message names no patient, so I did not read it. Ask in other words.",
     "gone": "That button belongs to something that no longer exists.",
     "try_later": "Something went wrong on our side and I could not answer. It is in the log; please ask again.",
     "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",

@@ -16,8 +16,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Literal, Protocol
 
-Kind = Literal["answer", "refusal", "nudge", "escalation", "exception", "review", "digest", "my_day", "notice", "reply"]
-Needs = Literal["", "until", "reason", "person"]
+Kind = Literal[
+    "answer", "nearest", "refusal", "checklist", "nudge", "escalation", "exception", "review", "digest", "my_day", "notice",
+    "reply",
+]  # fmt: skip
+Needs = Literal["", "until", "reason", "person", "words"]
 Surface = Literal["dm", "channel", "pane", "home", "command"]
 """Where somebody is: alone with the bot, among others, in Slack's assistant pane, on the bot's home page, or at a command."""
 Act = Literal["ask", "press", "home", "hello", "joined", "left"]
@@ -86,7 +89,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Button:
-    """A verb on a target. `needs` names what the person must add: until when, or why."""
+    """A verb on a target. `needs` names what the person must add: until when, why, who they are, or what to say."""
 
     verb: str
     target: str
@@ -169,12 +172,14 @@ class Card:
 
 @dataclass(frozen=True)
 class Ask:
-    """A person asks something. `text` is what they typed, already redacted by whoever received it."""
+    """A person asks something. `text` is what they typed; `thread` names the conversation that it belongs to."""
 
     person: str
     text: str
     at: datetime
     surface: Surface = "dm"
+    thread: str = "console"
+    platform: str = "console"
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ class Demo(Holdfast):
             return
         key = f"scene:{scene.at.isoformat()}:{scene.person}:{scene.press}:{scene.about}"
         press = Press(scene.person, scene.press, target, key, scene.at, scene.note)
-        assistant.press(self.engine, self.house, press)
+        assistant.press(self.engine, self.house, self.library, press)
         sweep.deliver(self.round(), scene.at)
 
     def _target(self, scene: Scene) -> str | None:

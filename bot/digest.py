@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from sqlmodel import Session
@@ -22,6 +22,8 @@ from bot.practice import Person
 from bot.records import Nudge
 
 DECISIONS = 3
+ASKED_LATELY = timedelta(days=7)
+"""How far back questions that nobody could answer are counted."""
 DAY_LENGTH = 8
 """How many lines of my day are shown; the rest is counted."""
 
@@ -41,6 +43,7 @@ class Standup:
     reviews: int
     undelivered: int
     wrong: tuple[int, int]
+    unanswered: int
     feeds: tuple[figures.FeedState, ...]
     ledger: tuple[int, str]
 
@@ -66,6 +69,7 @@ def standup(
         reviews=len(figures.reviews_waiting(session, sites)),
         undelivered=len(figures.undelivered(session, [p.id for p in _staff(house, sites)], yesterday)),
         wrong=figures.wrong_share(session, sites, figures.month_of(house.site(sites[0]), now), now),
+        unanswered=len(figures.unanswered(session, sites, now - ASKED_LATELY)),
         feeds=tuple(figures.feeds(session, here, old)),
         ledger=(head.seq, head.hash) if head else (0, ""),
     )
@@ -154,17 +158,25 @@ def _decisions(session: Session, house: House, sites: Sequence[str], now: dateti
 
 
 def _facts(house: House, figure: Standup, zone: ZoneInfo) -> Iterable[Fact]:
-    yield Fact(say("Verified yesterday"), _sum(figure.verified))
-    yield Fact(say("Said done, not shown yet"), _sum(figure.unproven))
-    yield Fact(say("Contradicted yesterday"), _sum(figure.contradicted))
-    yield Fact(say("Due today"), _sum(figure.due_today))
-    yield Fact(say("At risk"), lines([_sum(figure.at_risk), *_by_role(house, figure.at_risk, zone)]))
-    yield Fact(say("Stalled, by role and site"), lines(_by_role(house, figure.stalled, zone)) or say("nothing"))
-    yield Fact(say("Exceptions waiting"), say("{n}", n=figure.exceptions))
-    yield Fact(say("Backlogs to review"), say("{n}", n=figure.reviews))
-    yield Fact(say("Undelivered messages"), say("{n}", n=figure.undelivered))
+    """A line for each figure that is not zero. The others are named in one line: they were counted."""
     wrong, ended = figure.wrong
-    yield Fact(say("Reported wrong this month"), say("{n} of {all}", n=wrong, all=Count(ended, "nudge")))
+    counted = (
+        (say("Verified yesterday"), figure.verified.n, _sum(figure.verified)),
+        (say("Said done, not shown yet"), figure.unproven.n, _sum(figure.unproven)),
+        (say("Contradicted yesterday"), figure.contradicted.n, _sum(figure.contradicted)),
+        (say("Due today"), figure.due_today.n, _sum(figure.due_today)),
+        (say("At risk"), figure.at_risk.n, lines([_sum(figure.at_risk), *by_role(house, figure.at_risk, zone)])),
+        (say("Stalled, by role and site"), figure.stalled.n, lines(by_role(house, figure.stalled, zone))),
+        (say("Exceptions waiting"), figure.exceptions, say("{n}", n=figure.exceptions)),
+        (say("Backlogs to review"), figure.reviews, say("{n}", n=figure.reviews)),
+        (say("Undelivered messages"), figure.undelivered, say("{n}", n=figure.undelivered)),
+        (say("Questions nobody could answer this week"), figure.unanswered, say("{n}", n=figure.unanswered)),
+        (say("Reported wrong this month"), wrong, say("{n} of {all}", n=wrong, all=Count(ended, "nudge"))),
+    )
+    yield from (Fact(label, value) for label, n, value in counted if n)
+    zero = [label for label, n, _ in counted if not n]
+    if zero:
+        yield Fact(say("At zero"), lines(zero, " · "))
     yield Fact(say("Feeds"), _feeds(figure.feeds, zone))
     length, head = figure.ledger
     ledger = say("{n}, head {head}", n=Count(length, "row"), head=Token(head[:16])) if head else say("empty")
@@ -177,7 +189,8 @@ def _sum(figure: Figure) -> Wording:
     return say("{n}", n=Count(figure.n, "item"))
 
 
-def _by_role(house: House, figure: Figure, zone: ZoneInfo) -> list[Wording]:
+def by_role(house: House, figure: Figure, zone: ZoneInfo) -> list[Wording]:
+    """A line for each role and site of a figure, the most money first."""
     out = []
     for line in sorted(figure.lines, key=lambda each: (-each.cents, -each.n)):
         part = say("{role}, {site}: {n}", role=house.role(line.role), site=house.site(line.site), n=Count(line.n, "item"))
@@ -219,9 +232,7 @@ def _feed(feed: figures.FeedState, zone: ZoneInfo) -> Wording:
 
 def my_day(session: Session, house: House, person: Person, now: datetime) -> Card:
     """One person's ordered list: safety, deadline, money, age of stillness; done and waiting below."""
-    acting = [(post.role, post.site) for post in person.posts if post.site in house.practice.sites]
-    everywhere = [(post.role, site) for post in person.posts if post.site == people.EVERYWHERE for site in house.practice.sites]
-    mine = [n for n in figures.of_person(session, person.id, [*acting, *everywhere]) if house.rule_of(n)]
+    mine = plate(session, house, person)
     owed = sorted((n for n in mine if n.state in ("open", "sent", "acknowledged")), key=lambda n: rank(house, n))
     rest: dict[str, list[Nudge]] = defaultdict(list)
     for nudge in mine:
@@ -244,6 +255,13 @@ _RESTING = (
     ("exception_asked", say("Waiting for the manager's decision")),
     ("excepted", say("Excepted for now")),
 )
+
+
+def plate(session: Session, house: House, person: Person) -> list[Nudge]:
+    """Everything that is one person's to see to, or waits for the source or the manager after they did."""
+    acting = [(post.role, post.site) for post in person.posts if post.site in house.practice.sites]
+    everywhere = [(post.role, site) for post in person.posts if post.site == people.EVERYWHERE for site in house.practice.sites]
+    return [n for n in figures.of_person(session, person.id, [*acting, *everywhere]) if house.rule_of(n)]
 
 
 def rank(house: House, nudge: Nudge) -> tuple[bool, datetime, int, datetime]:

@@ -15,7 +15,7 @@ from sqlmodel import Session, col
 
 from bot.hours import Site, midnight
 from bot.nudges import REVIEW
-from bot.records import Delivery, ExceptionAsked, Feed, Intake, LedgerBody, Nudge
+from bot.records import Delivery, ExceptionAsked, Feed, Gap, Intake, LedgerBody, Nudge, Question
 
 STALLED = ("open", "sent", "acknowledged", "said_done", "snoozed", "exception_asked")
 """States in which work is owed: everything that is not held back, excepted or closed."""
@@ -111,6 +111,14 @@ def stalled(session: Session, sites: Sequence[str]) -> Figure:
     return _figure(session, "stalled", sites, col(Nudge.state).in_(STALLED))
 
 
+def open_of(session: Session, sites: Sequence[str], rules: Sequence[str], roles: Iterable[str] | None) -> Figure:
+    """Work owed that these rules found, of these roles (None: of all)."""
+    which = [col(Nudge.state).in_(STALLED), col(Nudge.rule).in_(rules)]
+    if roles is not None:
+        which.append(col(Nudge.role).in_(list(roles)))
+    return _figure(session, "open", sites, *which)
+
+
 def exceptions_waiting(session: Session, sites: Sequence[str]) -> list[ExceptionAsked]:
     """Exceptions that nobody has decided, oldest first."""
     query = (
@@ -136,6 +144,31 @@ def undelivered(session: Session, people: Iterable[str] | None = None, since: da
     if since is not None:
         query = query.where(col(Delivery.ended_at).is_(None) | (col(Delivery.ended_at) >= since))
     return list(session.scalars(query.order_by(col(Delivery.created_at).desc())))
+
+
+def unanswered(session: Session, sites: Sequence[str], since: datetime) -> list[Question]:
+    """Questions asked since then that no SOP answered, oldest first; nothing was picked of what came near."""
+    return _asked(session, sites, since, col(Question.outcome).in_(("nearest", "refusal")), col(Question.step) == "")
+
+
+def disliked(session: Session, sites: Sequence[str], since: datetime) -> list[Question]:
+    """Questions asked since then whose answer did not help, oldest first."""
+    return _asked(session, sites, since, col(Question.helped).is_(False))
+
+
+def _asked(session: Session, sites: Sequence[str], since: datetime, *where: ColumnElement[bool]) -> list[Question]:
+    ended = select(col(Gap.question)).where(col(Gap.state) != "open")
+    mine = col(Question.site).in_([*sites, ""])
+    query = select(Question).where(col(Question.at) >= since, mine, col(Question.ref).not_in(ended), *where)
+    return list(session.scalars(query.order_by(col(Question.at), col(Question.ref))))
+
+
+def stalled_on(session: Session, sites: Sequence[str], sop: str) -> tuple[int, int]:
+    """How much work stands still on the steps of an SOP at these sites, and its worth in cents."""
+    where = [col(Nudge.site).in_(sites), col(Nudge.state).in_(STALLED), col(Nudge.sop) == sop]
+    where.append(~col(Nudge.rule).startswith(REVIEW))
+    n, cents = session.execute(select(func.count(), func.coalesce(func.sum(Nudge.amount_cents), 0)).where(*where)).one()
+    return int(n), int(cents)
 
 
 def wrong_share(session: Session, sites: Sequence[str], start: datetime, end: datetime) -> tuple[int, int]:

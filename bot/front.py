@@ -18,7 +18,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
-from bot import accounts, assistant, cards, digest, evidence, inbox, nudges
+from bot import accounts, asking, assistant, cards, digest, evidence, inbox, nudges
 from bot.cards import NOTICES, say
 from bot.chat import (
     AmbiguousSend,
@@ -37,12 +37,12 @@ from bot.chat import (
     heard_from_json,
 )
 from bot.evidence import Event
-from bot.inbox import NOT_OURS, Inbox, Taken
+from bot.inbox import Inbox, Kept, Taken
 from bot.items import FeedConfig
 from bot.metrics import Answered
 from bot.nudges import House
 from bot.practice import Person
-from bot.records import AccountClaim, ChatAccount, Delivery, Incoming, insert_new, read, write
+from bot.records import AccountClaim, ChatAccount, Delivery, Incoming, PressSeen, insert_new, read, write
 from bot.settings import Settings
 from knowledge.library import Library
 
@@ -50,11 +50,9 @@ log = logging.getLogger(__name__)
 
 _REMEMBERED = 2000
 """How many questions are kept in memory as they were typed, until a worker of this process takes them up."""
-_HELP = re.compile(r"help|hilfe|\?+|what can you do\??|hello|hi|hey|start", re.IGNORECASE)
 _PAGE = re.compile(r"(?:my |the )?page|sign ?in|log ?in", re.IGNORECASE)
 DOUBLE_CLICK = timedelta(seconds=3)
 """Two clicks on one drawn button within this time are one press."""
-_REASONED = ("cant", "wrong")
 
 
 @dataclass
@@ -82,16 +80,16 @@ class Front:
     # --- what an edge calls ----------------------------------------------------------------------------------------------
 
     def hear(self, heard: Heard) -> bool:
-        """Keep it, redacted, for a worker. False where it was kept before. raises CannotKeep"""
-        is_new = self._keep(heard, at_once=False)
-        if not is_new and heard.act == "press" and self._is_another_press(heard):
-            is_new = self._keep(replace(heard, key=f"{heard.key}:{heard.details['pressed_at']}"), at_once=False)
+        """Keep it, redacted, for a worker. False where it was kept before, or is none of our business. raises CannotKeep"""
+        kept = self._keep(heard, at_once=False)
+        if kept == "before" and heard.act == "press" and self._is_another_press(heard):
+            kept = self._keep(replace(heard, key=f"{heard.key}:{heard.details['pressed_at']}"), at_once=False)
         self.wake()
-        return is_new
+        return kept == "now"
 
     def answer(self, heard: Heard) -> Reply:
         """Keep it and do it now. What has the same key is done once; the second time tells how it stands. raises CannotKeep"""
-        is_new = self._keep(heard, at_once=True)
+        is_new = self._keep(heard, at_once=True) == "now"
         reply = self._safely(heard)
         if is_new:
             inbox.finish(self.engine, Taken(heard, 1), self.now())
@@ -100,7 +98,7 @@ class Front:
 
     def look(self, heard: Heard) -> Reply:
         """The reply to something that changes nothing and is not kept."""
-        return self._safely(heard)
+        return self._safely(heard, keep=False)
 
     def form(self, verb: str, platform: str) -> Form | None:
         if verb != "claim":
@@ -119,7 +117,7 @@ class Front:
     def examples(self, platform: str, account: str) -> Sequence[Wording]:
         with read(self.engine) as session:
             person = accounts.person_of(session, self.house().practice, platform, account, self.now())
-        return assistant.examples(self.house(), person, self.now()) if person else ()
+        return asking.examples(self.house(), person, self.now()) if person else ()
 
     def links(self) -> Sequence[str]:
         return (self.settings.url,) if self.settings.url else ()
@@ -130,7 +128,7 @@ class Front:
 
     # --- keeping ---------------------------------------------------------------------------------------------------------
 
-    def _keep(self, heard: Heard, *, at_once: bool) -> bool:
+    def _keep(self, heard: Heard, *, at_once: bool) -> Kept:
         try:
             redacted = self._redacted(heard)
         except SQLAlchemyError as bad:  # the people whose names may stay could not be read
@@ -140,7 +138,11 @@ class Front:
                 self._typed[heard.key] = heard.text
                 while len(self._typed) > _REMEMBERED:
                     self._typed.popitem(last=False)
-        return self.inbox.keep(redacted, self.now(), at_once=at_once)
+        kept = self.inbox.keep(redacted, self.now(), at_once=at_once)
+        if kept == "not ours":
+            with self._guard:
+                self._typed.pop(heard.key, None)
+        return kept
 
     def _is_another_press(self, heard: Heard) -> bool:
         """Whether this is no double click of the press that was kept, but the same button pressed once more."""
@@ -155,19 +157,21 @@ class Front:
 
     def _redacted(self, heard: Heard) -> Heard:
         """Without anything that a person typed and that could name a patient. A time stays a time."""
-        names = assistant.names_of(self.house())
+        patients = self.house().patients
         note = heard.note[: cards.NOTE_LIMIT * 4]
-        if heard.verb in _REASONED:
-            code, rest = assistant.parse_reason(note, cards.REASONS if heard.verb == "cant" else cards.WRONG)
-            note = f"{code} {cards.redact(rest)}".strip() if note.strip() else ""
+        if heard.verb in cards.REASONED:
+            code, rest = cards.parse_reason(note, cards.REASONED[heard.verb])
+            note = f"{code} {cards.redact(rest, patients=patients)}".strip() if note.strip() else ""
+        elif heard.verb == "reply_asker":
+            note = cards.redact(note, asking.names_of(self.house()), patients=patients)
         elif heard.verb == "snooze":
             site = next(iter(self.house().practice.sites.values()))
-            note = note if assistant.parse_until(note, heard.at, site) else cards.redact(note)
+            note = note if assistant.parse_until(note, heard.at, site) else cards.redact(note, patients=patients)
         elif heard.verb == "claim":
             note = note if note in self.house().practice.people else ""
         else:
             note = ""
-        return replace(heard, text=cards.redact(heard.text, names), note=note)
+        return replace(heard, text=asking.redacted(self.house(), heard.text), note=note)
 
     # --- working ---------------------------------------------------------------------------------------------------------
 
@@ -203,7 +207,7 @@ class Front:
     def _show(self, chat: Chat, taken: Taken, reply: Reply) -> None:
         heard, now = taken.heard, self.now()
         if reply.card is None and not reply.prompts:
-            self._done(taken, NOT_OURS if heard.act == "ask" else "nothing to say")
+            self._done(taken, "nothing to say")
             return
         if reply.took and self._will_be_redrawn(heard):
             self._done(taken)
@@ -264,27 +268,16 @@ class Front:
 
     # --- answering -------------------------------------------------------------------------------------------------------
 
-    def _safely(self, heard: Heard) -> Reply:
+    def _safely(self, heard: Heard, *, keep: bool = True) -> Reply:
         try:
-            return self._reply(heard)
+            return self._reply(heard, keep=keep)
         except Exception:
             log.exception("a fault of ours while answering")
             return Reply(cards.reply(say(NOTICES["try_later"])))
 
-    def _reply(self, heard: Heard) -> Reply:
-        match heard.act:
-            case "left":
-                why, platform = heard.details.get("why", "uninstalled"), heard.place.platform
-                with write(self.engine) as session:
-                    if heard.account:
-                        accounts.gone(session, platform, heard.account, why, self.now())
-                    elif heard.place.team:
-                        accounts.team_gone(session, platform, heard.place.team, why, self.now())
-                return Reply(None)
-            case "ask" if heard.details.get("follow_up"):
-                with read(self.engine) as session:
-                    if not inbox.is_ours(session, heard):
-                        return Reply(None)
+    def _reply(self, heard: Heard, *, keep: bool = True) -> Reply:
+        if heard.act == "left":
+            return self._left(heard)
         if self._is_foreign(heard):
             return Reply(cards.reply(say(NOTICES["foreign"])))
         person = self._person(heard)
@@ -298,10 +291,21 @@ class Front:
             case "home":
                 return Reply(self._my_day(person))
             case "hello":
-                return Reply(None, prompts=tuple(assistant.examples(self.house(), person, self.now())))
+                return Reply(None, prompts=tuple(asking.examples(self.house(), person, self.now())))
             case "joined":
                 return Reply(cards.welcome(person))
-        return self._asked(person, heard)
+        return self._asked(person, heard, keep=keep)
+
+    def _left(self, heard: Heard) -> Reply:
+        """An account, or a whole workspace, can no longer be written to."""
+        why, platform = heard.details.get("why", "uninstalled"), heard.place.platform
+        practice = self.house().practice
+        with write(self.engine) as session:
+            if heard.account:
+                accounts.gone(session, practice, platform, heard.account, why, self.now())
+            elif heard.place.team:
+                accounts.team_gone(session, practice, platform, heard.place.team, why, self.now())
+        return Reply(None)
 
     def _is_foreign(self, heard: Heard) -> bool:
         """Whether it comes from a workspace that is not ours: what it says of its people proves nothing."""
@@ -337,28 +341,33 @@ class Front:
 
     def _to_nobody(self, heard: Heard) -> Reply:
         if heard.act == "press":
-            detail: evidence.Detail = {
-                "verb": heard.verb, "platform": heard.place.platform, "account": heard.account, "why": "nobody we know",
-            }  # fmt: skip
-            with write(self.engine) as session:
-                evidence.append(session, Event(what="press refused", at=self.now(), subject=heard.target, detail=detail))
+            self._refuse_stranger(heard)
         return Reply(cards.link_account(heard.account)) if heard.act != "hello" else Reply(None)
 
-    def _asked(self, person: Person, heard: Heard) -> Reply:
+    def _refuse_stranger(self, heard: Heard) -> None:
+        """Put a press of somebody unknown on record: once, however often the platform repeats it."""
+        now, detail = self.now(), {"platform": heard.place.platform, "account": heard.account, "why": "nobody we know"}
+        seen = {"person": "", "verb": heard.verb, "target": heard.target, "at": now, "outcome": "refused"}
+        with write(self.engine) as session:
+            if insert_new(session, PressSeen, key=f"stranger:{heard.key}", **seen):  # its own key is free once they are known
+                refused = Event(what="press refused", at=now, subject=heard.target, detail={"verb": heard.verb, **detail})
+                evidence.append(session, refused)
+
+    def _asked(self, person: Person, heard: Heard, *, keep: bool) -> Reply:
         words = heard.text.strip()
-        if not words or _HELP.fullmatch(words):
+        if not words:
             return Reply(cards.help_card(heard.place.platform))
         if _PAGE.fullmatch(words):
-            return self._page(person)
-        question = Ask(person.id, words, self.now(), heard.place.surface)
-        return assistant.ask(self.engine, self.house(), self.library, self.feeds(), question)
+            return self._page(person, heard)
+        question = Ask(person.id, words, self.now(), heard.place.surface, _thread(heard), heard.place.platform)
+        return asking.ask(self.engine, self.house(), self.library, self.feeds(), question, keep=keep)
 
-    def _page(self, person: Person) -> Reply:
+    def _page(self, person: Person, heard: Heard) -> Reply:
         if not self.settings.url:
             return Reply(cards.reply(say(NOTICES["no_page"])))
         from bot import signin
 
-        code = signin.make(self.engine, person.id, self.now())
+        code = signin.make(self.engine, person.id, self.now(), by=(heard.place.platform, heard.account))
         return Reply(cards.page_link(f"{self.settings.url}/page/in?code={code}"))
 
     def _my_day(self, person: Person) -> Card:
@@ -370,11 +379,12 @@ class Front:
 
     def _pressed(self, person: Person, heard: Heard) -> Reply:
         if heard.verb in ("refresh", "show") and not heard.place.message:
-            return assistant.press(self.engine, self.house(), replace(self._press_of(person.id, heard), verb="show"))
+            show = replace(self._press_of(person.id, heard), verb="show")
+            return assistant.press(self.engine, self.house(), self.library, show)
         if heard.verb == "stale":
             return Reply(cards.reply(say(NOTICES["stale_button"])))
         verb = "show" if heard.verb == "refresh" else heard.verb
-        reply = assistant.press(self.engine, self.house(), replace(self._press_of(person.id, heard), verb=verb))
+        reply = assistant.press(self.engine, self.house(), self.library, replace(self._press_of(person.id, heard), verb=verb))
         if reply.took and verb == "confirm_claim":
             self._welcome(heard.target)
         self.deliver_soon()
@@ -432,3 +442,10 @@ class Front:
                     with write(self.engine) as session:
                         found += accounts.match(session, self.house().practice, chat.name, known, now) is not None
         return found
+
+
+def _thread(heard: Heard) -> str:
+    """The conversation that a question goes on with: where others read along, the thread that it stands in or opens."""
+    place = heard.place
+    opened = place.thread or (place.message if place.surface == "channel" else "")
+    return f"{place.platform}:{place.channel}/{opened}"

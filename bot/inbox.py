@@ -13,7 +13,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from sqlalchemy import Engine, func, or_, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,15 +27,22 @@ LEASE = timedelta(seconds=60)
 PATIENCE_S = 2.3
 """How long a row may wait for the database: platforms want their 2xx within three seconds."""
 TRIES = 6
+TURN = timedelta(minutes=1)
+"""For how long somebody's earlier rows count against their next."""
 
 log = logging.getLogger(__name__)
+
+
+Kept = Literal["now", "before", "not ours"]
+"""What became of something heard: stored; known, because the same act was stored before; or none of our business."""
 
 
 @dataclass
 class _Waiting:
     row: dict[str, Any]
+    is_follow_up: bool
     done: bool = False
-    is_new: bool = False
+    kept: Kept = "before"
     failed: Exception | None = None
 
 
@@ -56,13 +63,14 @@ class Inbox:
     _guard: threading.Lock = field(default_factory=threading.Lock)
     _writing: threading.Lock = field(default_factory=threading.Lock)
 
-    def keep(self, heard: Heard, now: datetime, *, at_once: bool = False) -> bool:
-        """Store what was heard, already redacted. False where the same act was stored before.
+    def keep(self, heard: Heard, now: datetime, *, at_once: bool = False) -> Kept:
+        """Store what was heard, already redacted. A follow-up in a thread where nobody had asked us anything is not stored.
 
         at_once   whoever keeps it answers it now; a worker takes it up only if that never happens
         raises    CannotKeep
         """
-        waiting = _Waiting(_row(heard, now) | (_LEASED | {"lease_until": now + LEASE} if at_once else {}))
+        row = _row(heard, now) | (_LEASED | {"lease_until": now + LEASE} if at_once else {})
+        waiting = _Waiting(row, is_follow_up=bool(heard.details.get("follow_up")))
         with self._guard:
             self._queue.append(waiting)
         with self._writing:
@@ -72,13 +80,14 @@ class Inbox:
                 self._store(batch)
         if waiting.failed is not None:
             raise CannotKeep("the inbox could not be written") from waiting.failed
-        return waiting.is_new
+        return waiting.kept
 
     def _store(self, batch: list[_Waiting]) -> None:
+        """One transaction for all, in the order in which they came: a question opens its thread for what comes after it."""
         try:
             with write(self.engine) as session:
                 for each in batch:
-                    each.is_new = insert_new(session, Incoming, **each.row)
+                    each.kept = _insert(session, each)
         except SQLAlchemyError as bad:
             # not log.exception: the error's text would hold the parameters, which are what people typed
             log.error("the inbox could not be written (%s); the platform is told and tries again", type(bad).__name__)  # noqa: TRY400
@@ -86,6 +95,18 @@ class Inbox:
                 each.failed = bad
         for each in batch:
             each.done = True
+
+
+def _insert(session: Session, waiting: _Waiting) -> Kept:
+    if waiting.is_follow_up and not _is_open(session, waiting.row["thread"]):
+        return "not ours"
+    return "now" if insert_new(session, Incoming, **waiting.row) else "before"
+
+
+def _is_open(session: Session, thread: str) -> bool:
+    """Whether somebody has asked us something in this thread."""
+    query = select(col(Incoming.key)).where(col(Incoming.thread) == thread, col(Incoming.act) == "ask")
+    return session.scalar(query.limit(1)) is not None
 
 
 def _row(heard: Heard, now: datetime) -> dict[str, Any]:
@@ -100,32 +121,34 @@ _LEASED = {"state": "working", "attempts": 1}
 
 
 def thread_of(heard: Heard) -> str:
-    """The thread that this belongs to, as one word: what was typed first opens it."""
+    """The thread that this belongs to, as one word: what was typed first opens it. What was asked in private opens none."""
+    if heard.place.surface == "command":
+        return ""
     return f"{heard.place.channel}/{heard.place.thread or heard.place.message}"
 
 
-def is_ours(session: Session, heard: Heard) -> bool:
-    """Whether somebody asked us something in this thread before."""
-    query = select(col(Incoming.key)).where(col(Incoming.thread) == thread_of(heard), col(Incoming.act) == "ask")
-    return session.scalar(query.where(col(Incoming.key) != heard.key, col(Incoming.reason) != NOT_OURS).limit(1)) is not None
-
-
-NOT_OURS = "not for us"
-"""Why a row was ended without an answer: a message in a thread in which nobody had asked us anything."""
-
-
 def take(engine: Engine, now: datetime) -> Taken | None:
-    """The oldest row that is due, leased; None where there is none. Rows whose worker died come back when their lease ends."""
+    """The row whose turn it is, leased; None where none is due. Rows whose worker died come back when their lease ends.
+
+    People take turns: somebody's second row within a minute waits for everybody's first, so who sends forty at once holds up
+    themselves alone.
+    """
     waiting = or_(
         (col(Incoming.state) == "pending") & (col(Incoming.not_before) <= now),
         (col(Incoming.state) == "working") & (col(Incoming.lease_until) <= now),
     )
-    query = select(Incoming).where(col(Incoming.ended_at).is_(None), waiting).order_by(col(Incoming.received_at)).limit(1)
+    due = col(Incoming.ended_at).is_(None) & waiting
     with read(engine) as session:
-        if session.scalar(query) is None:
+        if session.scalar(select(col(Incoming.key)).where(due).limit(1)) is None:
             return None
+    whose = (col(Incoming.platform), col(Incoming.account))
+    turn = func.row_number().over(partition_by=whose, order_by=(col(Incoming.received_at), col(Incoming.key))).label("turn")
+    lately = col(Incoming.ended_at).is_(None) | (col(Incoming.received_at) > now - TURN)
+    turns = select(col(Incoming.key), turn).where(lately).subquery()
+    query = select(Incoming).join(turns, turns.c.key == col(Incoming.key)).where(due)
+    query = query.order_by(turns.c.turn, col(Incoming.received_at), col(Incoming.key)).limit(1)
     with write(engine) as session:
-        row = session.scalar(query.with_for_update(skip_locked=True))
+        row = session.scalar(query.with_for_update(skip_locked=True, of=Incoming))
         if row is None:
             return None
         row.state, row.lease_until, row.attempts = "working", now + LEASE, row.attempts + 1

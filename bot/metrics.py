@@ -17,6 +17,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from knowledge.model import REASONS
+
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 Mode = Literal["socket", "http"]
@@ -29,6 +31,7 @@ _PLATFORMS = frozenset({"slack", "teams", "console"})
 _MODES = frozenset({"socket", "http"})
 _OUTCOMES = frozenset({"sent", "refused", "limited", "gone", "ambiguous"})
 _ANSWERED = frozenset({"done", "again", "failed"})
+_WORDED = frozenset({"worded", *REASONS})
 _DELIVERIES = ("pending", "sending", "ambiguous", "dead")
 _ACK_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 _TICK_S = (0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
@@ -69,6 +72,9 @@ class Metrics:
         self._answers = Counter(
             "holdfast_answers", "What became of things heard.", ("platform", "outcome"), registry=self._registry
         )
+        self._worded = Counter(
+            "holdfast_worded", "What came of having an answer worded by the model.", ("outcome",), registry=self._registry
+        )
         self._ticks = Histogram("holdfast_tick_seconds", "How long one sweep took.", registry=self._registry, buckets=_TICK_S)
 
     def acked(self, platform: str, mode: Mode, seconds: float) -> None:
@@ -80,6 +86,10 @@ class Metrics:
 
     def answered(self, platform: str, outcome: Answered) -> None:
         self._answers.labels(_known(platform, _PLATFORMS), _known(outcome, _ANSWERED)).inc()
+
+    def worded(self, outcome: str) -> None:
+        """An answer was "worded", or why it was shown in the SOP's own words."""
+        self._worded.labels(_known(outcome, _WORDED)).inc()
 
     def ticked(self, seconds: float) -> None:
         self._ticks.observe(max(seconds, 0.0))

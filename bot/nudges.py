@@ -23,7 +23,7 @@ from typing import Any, Literal
 from sqlalchemy import func, select, update
 from sqlmodel import Session, col
 
-from bot import cards, evidence, items, people
+from bot import cards, evidence, items, people, phi
 from bot.cards import NudgeView, StepQuote, Token
 from bot.chat import Card, Receipt
 from bot.evidence import Event
@@ -51,12 +51,14 @@ class House:
 
     step     (sop, version, step) -> the quoted step, or None
     address  person -> (platform, address), or None when no chat platform knows them
+    patients the names that the feeds bring, so that they are known where staff type them
     """
 
     practice: Practice
     rules: Mapping[str, Loaded]
     step: Callable[[str, int, str], StepQuote | None]
     address: Callable[[Person], tuple[str, str] | None]
+    patients: phi.Known = phi.NOBODY
 
     def site(self, site: str) -> Site:
         return self.practice.sites[site]
@@ -300,7 +302,7 @@ def perhaps(session: Session, house: House, delivery: Delivery, now: datetime) -
     nudge = session.get(Nudge, delivery.nudge) if delivery.nudge else None
     if nudge is None or delivery.kind == "exception":
         return
-    _record(session, nudge, "send unknown", now, detail={"to": delivery.person})
+    _record(session, nudge, "send unknown", now, detail={"to": delivery.person, "marker": delivery.marker})
     if nudge.state == "open" and delivery.marker == f"{nudge.id}:{nudge.sends}":
         _move(session, nudge, ("open",), "sent", next_at=_escalation_at(house, nudge, now))
 
@@ -430,7 +432,7 @@ def report_wrong(
             acknowledged_by="", acknowledged_at=None,
         ):  # fmt: skip
             return _late(nudge)
-        detail = {"reason": reason, "note": _keep_note(session, note, person, now)[1]}
+        detail = {"reason": reason, "note": keep_note(session, note, person, now)[1]}
         outcome = _pressed(session, house, nudge, person, "nudge not mine", now, detail)
         _give(session, house, nudge, now)
         return outcome
@@ -438,7 +440,7 @@ def report_wrong(
     if not _move(session, nudge, states, "closed", closed_at=now, ending="wrong", next_at=None):
         return _late(nudge)
     _withdraw(session, nudge, now)
-    detail = {"reason": reason, "note": _keep_note(session, note, person, now)[1]}
+    detail = {"reason": reason, "note": keep_note(session, note, person, now)[1]}
     return _pressed(session, house, nudge, person, "nudge wrong", now, detail)
 
 
@@ -451,7 +453,7 @@ def ask_exception(
     if not _move(session, nudge, states, "exception_asked", next_at=due_at(now, DECIDE_WITHIN, site), snoozed_until=None):
         return _late(nudge)
     _withdraw(session, nudge, now)  # asked again before anybody decided: the newer reason counts
-    note_id, commitment = _keep_note(session, note, person, now)
+    note_id, commitment = keep_note(session, note, person, now)
     ask = ExceptionAsked(id=new_ref(), nudge=nudge.id, reason=reason, note=note_id, asked_by=person.id, asked_at=now)
     session.add(ask)
     session.flush()
@@ -803,7 +805,7 @@ def _record(
     )
 
 
-def _keep_note(session: Session, note: str, person: Person, now: datetime) -> tuple[str, str]:
+def keep_note(session: Session, note: str, person: Person, now: datetime) -> tuple[str, str]:
     """Store a redacted note where it can be erased; its id and its commitment, both empty without a note."""
     if not note:
         return "", ""

@@ -317,6 +317,7 @@ class Incoming(SQLModel, table=True):
             sqlite_where=text("ended_at IS NULL"),
             postgresql_where=text("ended_at IS NULL"),
         ),
+        Index("ix_incoming_received", "received_at"),
     )
     key: str = Field(primary_key=True)
     platform: str
@@ -395,6 +396,9 @@ class SignIn(SQLModel, table=True):
     __tablename__ = "sign_in"
     code: str = Field(primary_key=True)
     person: str
+    platform: str = ""
+    """With `account`: by which chat account they signed in."""
+    account: str = ""
     made_at: datetime = Field(sa_type=Utc)
     used_at: datetime | None = Field(default=None, sa_type=Utc)
     session: str = Field(default="", index=True)
@@ -415,6 +419,93 @@ class Question(SQLModel, table=True):
     step: str = ""
     helped: bool | None = None
     said_at: datetime | None = Field(default=None, sa_type=Utc)
+    outcome: str = ""
+    """answer, nearest, refusal"""
+    thread: str = ""
+    site: str = ""
+    """The site it was asked for."""
+    candidates: list[list[Any]] = Field(default_factory=list, sa_type=JSON)
+    """What was offered to pick from: [sop, version, step, start, end] each, as a knowledge.library.Place."""
+    owner: str = ""
+    """The role that owns the topic, or empty."""
+    put_to: str = ""
+    """The person it was put to, who can answer it."""
+    put_at: datetime | None = Field(default=None, sa_type=Utc)
+    judged: str = ""
+    """Why its answer did not help: a code of bot.cards.UNHELPFUL."""
+    note: str = ""
+    """The Note with what its asker added to that."""
+
+
+class Gap(SQLModel, table=True):
+    """What a person answered where no SOP did: a change that waits for an SOP, with the question's thread as its source."""
+
+    __table_args__ = (Index("ix_gap_state", "state"),)
+    question: str = Field(primary_key=True)
+    """The Question's reference."""
+    reply: str
+    """The Note with the answer, erasable like every note."""
+    by: str
+    at: datetime = Field(sa_type=Utc)
+    sop: str = ""
+    """The SOP that came nearest, or empty; `version` and `step` likewise."""
+    version: int = 0
+    step: str = ""
+    thread: str = ""
+    state: str = "open"
+    """open, closed (an SOP says it now), left (it belongs in no SOP)"""
+    ended_at: datetime | None = Field(default=None, sa_type=Utc)
+    ended_by: str = ""
+    fixed_in: str = ""
+    """`sop@version#step` that says it now."""
+
+
+class Golden(SQLModel, table=True):
+    """A question of the organisation's own that must find its step, whatever is published: redacted, in its asker's words."""
+
+    question: str = Field(primary_key=True)
+    sop: str = Field(primary_key=True)
+    step: str = Field(primary_key=True)
+    site: str = ""
+    """The site it was asked for; empty: any."""
+    how: str
+    """helpful (its asker said so), gap (it was answered by a fix), added (by hand)"""
+    by: str
+    at: datetime = Field(sa_type=Utc)
+
+
+class Conversation(SQLModel, table=True):
+    """What one person last spoke about in one thread, redacted: what a follow-up leans on. Over after some hours."""
+
+    __table_args__ = (Index("ix_conversation_at", "at"),)
+    person: str = Field(primary_key=True)
+    thread: str = Field(primary_key=True)
+    at: datetime = Field(sa_type=Utc)
+    site: str = ""
+    sop: str = ""
+    version: int = 0
+    step: str = ""
+    turns: list[str] = Field(default_factory=list, sa_type=JSON)
+    """What was asked, oldest first, redacted."""
+
+
+class Walk(SQLModel, table=True):
+    """One person going through a procedure one step at a time. `place` counts from 0; `done` are the steps ticked off."""
+
+    __table_args__ = (Index("ix_walk_person", "person", "thread"),)
+    id: str = Field(primary_key=True)
+    person: str
+    thread: str = ""
+    sop: str
+    version: int
+    site: str
+    place: int = 0
+    done: list[str] = Field(default_factory=list, sa_type=JSON)
+    state: str = "walking"
+    """walking, finished, stopped, overtaken"""
+    started_at: datetime = Field(sa_type=Utc)
+    at: datetime = Field(sa_type=Utc)
+    ended_at: datetime | None = Field(default=None, sa_type=Utc)
 
 
 class Slot(SQLModel, table=True):
@@ -499,8 +590,9 @@ def open_engine(url: str, patience_s: float = 30.0) -> Engine:
     if file and file != ":memory:":
         Path(file).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"timeout": patience_s, "check_same_thread": False}, hide_parameters=True)
-    event.listen(engine, "connect", partial(_sqlite_connected, milliseconds))
-    event.listen(engine, "begin", _sqlite_begin)
+    polled_s = patience_s if patience_s < 30 else 0.0  # SQLite itself looks again ten times a second
+    event.listen(engine, "connect", partial(_sqlite_connected, 5 if polled_s else milliseconds))
+    event.listen(engine, "begin", partial(_sqlite_begin, polled_s))
     return engine
 
 
@@ -572,9 +664,20 @@ def _patiently(cursor: Any, statement: str) -> None:
     cursor.execute(statement)
 
 
-def _sqlite_begin(connection: Any) -> None:
-    immediate = connection.get_execution_options().get(_WRITE, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+def _sqlite_begin(polled_s: float, connection: Any) -> None:
+    """Begin a transaction; a write waits `polled_s` for its turn, asking every hundredth of a second, where that is not 0."""
+    if not connection.get_execution_options().get(_WRITE, False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    raw, until = connection.connection.driver_connection, time.monotonic() + polled_s
+    while time.monotonic() < until:
+        try:
+            raw.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            time.sleep(0.01)
+        else:
+            return
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _guard(action: int, first: str | None, second: str | None, _database: str | None, _trigger: str | None) -> int:

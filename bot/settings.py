@@ -48,6 +48,10 @@ class Settings:
     """HOLDFAST_WORKERS: how many questions and presses are worked on at once (1 to 64)."""
     bundle_from: int = 4
     """HOLDFAST_BUNDLE_FROM: so many nudges due for one person at once go out as one message (2 to 1000; 0: never)."""
+    embedding_model: str = ""
+    """EMBEDDING_MODEL: provider:model of a hosted embedding service (openai:text-embedding-3-small); none: by words alone."""
+    embedding_model_dir: Path | None = None
+    """EMBEDDING_MODEL_DIR: a folder with another embedding model (config.json, model.safetensors, tokenizer.json)."""
     slack_bot_token: str = field(default="", repr=False)
     """SLACK_BOT_TOKEN: xoxb-…, the bot's token in a single workspace."""
     slack_app_token: str = field(default="", repr=False)
@@ -75,6 +79,19 @@ class Settings:
     teams_dangerously_open: bool = False
     """TEAMS_DANGEROUSLY_OPEN: 1 takes unsigned requests, for the Agents Playground on this machine; refused off loopback."""
 
+    model: str = ""
+    """MODEL: provider:name (openai:…, anthropic:…, ollama:…), the model that words answers from SOP text; empty: none."""
+    model_url: str = ""
+    """MODEL_URL: where the model is, if not where its provider says; an https address, or http on this machine."""
+    model_key: str = field(default="", repr=False)
+    """MODEL_KEY: its key; left out, the provider's own variable (OPENAI_API_KEY and the like)."""
+    model_s: float = 8.0
+    """MODEL_S: seconds a model has for an answer (1 to 60); after them the SOP's own words are shown."""
+    model_tokens: int = 4000
+    """MODEL_TOKENS: tokens that one question may use, passages and answer together (2000 to 100000)."""
+    model_day_tokens: int = 500_000
+    """MODEL_DAY_TOKENS: tokens that all questions of one day (UTC) may use; after them the SOP's own words are shown."""
+
     @property
     def has_slack(self) -> bool:
         return bool(self.slack_bot_token or self.slack_client_id)
@@ -87,7 +104,7 @@ class Settings:
     def secrets(self) -> tuple[str, ...]:
         """Every value that no log, error or page may show."""
         known = (self.key, self.page_token, self.slack_bot_token, self.slack_app_token, self.slack_signing_secret,
-                 self.slack_client_secret, self.teams_client_secret, _password(self.database_url))  # fmt: skip
+                 self.slack_client_secret, self.teams_client_secret, self.model_key, _password(self.database_url))  # fmt: skip
         return tuple(secret for secret in known if secret)
 
 
@@ -120,9 +137,24 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         key=_key(env),
         workers=int(_number(env, "HOLDFAST_WORKERS", 4, 1, 64)),
         bundle_from=int(_number(env, "HOLDFAST_BUNDLE_FROM", 4, 0, 1000)),
+        **_embedding(env),
         **_slack(env),
         **_teams(env, host),
+        **_model(env),
     )
+
+
+def _embedding(env: Mapping[str, str]) -> dict[str, Any]:
+    """Where meaning comes from, where it is not the packaged model."""
+    model, folder = env.get("EMBEDDING_MODEL", ""), env.get("EMBEDDING_MODEL_DIR", "")
+    if model and folder:
+        raise SettingsError("EMBEDDING_MODEL and EMBEDDING_MODEL_DIR name two models: set one of them.")
+    if model and model != "none" and not all(part.strip() for part in (model.partition(":")[0], model.partition(":")[2])):
+        raise SettingsError(f"EMBEDDING_MODEL is {model!r}: it is provider:model, as openai:text-embedding-3-small, or none.")
+    path = Path(folder).expanduser().absolute() if folder else None
+    if path and not (path / "model.safetensors").is_file():
+        raise SettingsError(f"EMBEDDING_MODEL_DIR is {folder}: there is no model.safetensors in it; name the model's folder.")
+    return {"embedding_model": model, "embedding_model_dir": path}
 
 
 def _slack(env: Mapping[str, str]) -> dict[str, Any]:
@@ -177,6 +209,24 @@ def _teams(env: Mapping[str, str], host: str) -> dict[str, Any]:
     }
     hosts = _words(env.get("TEAMS_SERVICE_HOSTS", ""))
     return {**known, "teams_service_hosts": hosts} if hosts else known
+
+
+def _model(env: Mapping[str, str]) -> dict[str, Any]:
+    """What the environment says of the model; whether there is such a one, `knowledge.model` finds out."""
+    model, url = env.get("MODEL", "").strip(), env.get("MODEL_URL", "").rstrip("/")
+    provider, colon, name = model.partition(":")
+    if model and not (colon and name and provider.replace("_", "").isalnum()):
+        raise SettingsError(f"MODEL is {model[:60]!r}: write provider:name, for example openai:gpt-4.1-mini.")
+    if url and not _is_safe_url(url):
+        raise SettingsError("MODEL_URL must be https, or http on this machine: questions and SOP text are sent to it.")
+    return {
+        "model": model,
+        "model_url": url,
+        "model_key": env.get("MODEL_KEY") or (env.get(f"{provider.upper()}_API_KEY", "") if model else ""),
+        "model_s": _number(env, "MODEL_S", 8.0, 1, 60),
+        "model_tokens": int(_number(env, "MODEL_TOKENS", 4000, 2000, 100_000)),
+        "model_day_tokens": int(_number(env, "MODEL_DAY_TOKENS", 500_000, 0, 1_000_000_000)),
+    }
 
 
 def _words(text: str) -> tuple[str, ...]:

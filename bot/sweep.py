@@ -477,11 +477,14 @@ class _Waiting:
 def _waiting(r: Round, now: datetime) -> list[_Waiting]:
     """What is due, the most urgent first, then the oldest; the stand-up after what somebody must act on."""
     rank = case((col(Delivery.kind).in_(_URGENT), 0), (col(Delivery.kind).in_(_ORDINARY), 1), else_=2)
-    query = select(Delivery).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
+    columns = (
+        col(getattr(Delivery, name)) for name in ("marker", "state", "kind", "platform", "address", "person", "created_at")
+    )
+    query = select(*columns).where(col(Delivery.ended_at).is_(None), col(Delivery.not_before) <= now)
     query = query.where(col(Delivery.state).in_(("pending", "ambiguous")))
     with read(r.engine) as session:
-        rows = session.scalars(query.order_by(rank, col(Delivery.created_at), col(Delivery.marker)).limit(1000))
-        return [_Waiting(d.marker, d.state, d.kind, d.platform, d.address, d.person, d.created_at) for d in rows]
+        rows = session.execute(query.order_by(rank, col(Delivery.created_at), col(Delivery.marker)).limit(1000))
+        return [_Waiting(*row) for row in rows]
 
 
 def _is_nudge(kind: str) -> bool:
@@ -635,7 +638,7 @@ def _lost(session: Session, r: Round, delivery: Delivery, reason: str, now: date
     r.count(delivery.platform, "gone")
     for why in ("blocked", "uninstalled", "deactivated"):
         if why in reason:
-            accounts.gone(session, delivery.platform, delivery.address, why, now)
+            accounts.gone(session, r.house.practice, delivery.platform, delivery.address, why, now)
     for each in _members(session, delivery.marker) if delivery.kind == "bundle" else ():
         if each.ended_at is None:
             nudges.undelivered(session, r.house, each, reason, now)

@@ -60,6 +60,19 @@ def upgrade() -> None:
     op.create_index(op.f("ix_console_message_marker"), "console_message", ["marker"], unique=False)
     op.create_index(op.f("ix_console_message_person"), "console_message", ["person"], unique=False)
     op.create_table(
+        "conversation",
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("thread", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("sop", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("turns", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("person", "thread"),
+    )
+    op.create_index("ix_conversation_at", "conversation", ["at"], unique=False)
+    op.create_table(
         "delivery",
         sa.Column("marker", sa.String(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
@@ -124,6 +137,34 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id"),
     )
     op.create_table(
+        "gap",
+        sa.Column("question", sa.String(), nullable=False),
+        sa.Column("reply", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("sop", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("thread", sa.String(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("ended_by", sa.String(), nullable=False),
+        sa.Column("fixed_in", sa.String(), nullable=False),
+        sa.PrimaryKeyConstraint("question"),
+    )
+    op.create_index("ix_gap_state", "gap", ["state"], unique=False)
+    op.create_table(
+        "golden",
+        sa.Column("question", sa.String(), nullable=False),
+        sa.Column("sop", sa.String(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("how", sa.String(), nullable=False),
+        sa.Column("by", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("question", "sop", "step"),
+    )
+    op.create_table(
         "incoming",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("platform", sa.String(), nullable=False),
@@ -148,6 +189,7 @@ def upgrade() -> None:
         sqlite_where=sa.text("ended_at IS NULL"),
         postgresql_where=sa.text("ended_at IS NULL"),
     )
+    op.create_index("ix_incoming_received", "incoming", ["received_at"], unique=False)
     op.create_index(op.f("ix_incoming_thread"), "incoming", ["thread"], unique=False)
     op.create_table(
         "intake",
@@ -239,6 +281,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "model_day",
+        sa.Column("day", sa.Date(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("n", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("day", "outcome"),
+    )
+    op.create_table(
         "note",
         sa.Column("id", sa.String(), nullable=False),
         sa.Column("text", sa.String(), nullable=False),
@@ -321,6 +370,15 @@ def upgrade() -> None:
         sa.Column("step", sa.String(), nullable=False),
         sa.Column("helped", sa.Boolean(), nullable=True),
         sa.Column("said_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("thread", sa.String(), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("candidates", sa.JSON(), nullable=False),
+        sa.Column("owner", sa.String(), nullable=False),
+        sa.Column("put_to", sa.String(), nullable=False),
+        sa.Column("put_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("judged", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
         sa.PrimaryKeyConstraint("ref"),
     )
     op.create_index("ix_question_at", "question", ["at"], unique=False)
@@ -343,6 +401,8 @@ def upgrade() -> None:
         "sign_in",
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
+        sa.Column("platform", sa.String(), nullable=False),
+        sa.Column("account", sa.String(), nullable=False),
         sa.Column("made_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("used_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("session", sa.String(), nullable=False),
@@ -394,6 +454,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sop", "version", "step"),
     )
     op.create_table(
+        "sop_vector",
+        sa.Column("text", sa.String(), nullable=False),
+        sa.Column("embedder", sa.String(), nullable=False),
+        sa.Column("vector", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("text", "embedder"),
+    )
+    op.create_table(
         "sop_version",
         sa.Column("sop", sa.String(), nullable=False),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -419,6 +486,23 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("sop", "version"),
     )
     op.create_index("ix_sop_version_state", "sop_version", ["state"], unique=False)
+    op.create_table(
+        "walk",
+        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("person", sa.String(), nullable=False),
+        sa.Column("thread", sa.String(), nullable=False),
+        sa.Column("sop", sa.String(), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("site", sa.String(), nullable=False),
+        sa.Column("place", sa.Integer(), nullable=False),
+        sa.Column("done", sa.JSON(), nullable=False),
+        sa.Column("state", sa.String(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    op.create_index("ix_walk_person", "walk", ["person", "thread"], unique=False)
     op.create_table(
         "workspace",
         sa.Column("platform", sa.String(), nullable=False),

@@ -37,7 +37,9 @@ NoticeCode = Literal[
 
 KINDS = {
     "answer": "Answer",
+    "nearest": "Nearest found",
     "refusal": "Not in the SOPs",
+    "checklist": "Step by step",
     "nudge": "Needs you",
     "escalation": "Escalated to you",
     "exception": "Exception",

@@ -18,7 +18,7 @@ from bot.platforms.console.desk import KINDS, Look, PersonView, TrailRow
 from bot.platforms.console.when import stamp
 
 _WIDEST = 92
-_ASKS = {"": "", "until": " … until when", "reason": " … why"}
+_ASKS = {"": "", "until": " … until when", "reason": " … why", "words": " … what"}
 
 
 class _Screen(Screen):

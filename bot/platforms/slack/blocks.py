@@ -70,7 +70,9 @@ def messages(card: Card, nonce: str, *, note: Wording | None = None, hosts: Sequ
     foot = _reference(card)
     more = _small(say("It goes on in the thread below."))
     text, facts, quotes = [*title[1:], *_text(card)], _facts(card.facts), [_quote(source) for source in card.sources]
-    whole = [*head, *text, *facts, *actions, *words, *(block for quote in quotes for block in quote), *foot]
+    buttons_first = card.kind == "digest"  # its buttons belong to its text
+    story = [*text, *actions, *words, *facts] if buttons_first else [*text, *facts, *actions, *words]
+    whole = [*head, *story, *(block for quote in quotes for block in quote), *foot]
     if _fit(whole, MESSAGE_BLOCKS, MESSAGE_SIZE):
         return [Message(_fallback(card, note), whole)]
     room = _Room(MESSAGE_BLOCKS, MESSAGE_SIZE)
@@ -79,7 +81,8 @@ def messages(card: Card, nonce: str, *, note: Wording | None = None, hosts: Sequ
     said, text = room.take(text, part=2)
     known, facts = room.take(facts)
     labels, words = room.take(words)
-    first, rest = [*head, *said, *known, *pressed, *labels], [*text, *facts, *actions, *words]
+    shown = [*pressed, *labels, *known] if buttons_first else [*known, *pressed, *labels]
+    first, rest = [*head, *said, *shown], [*text, *facts, *actions, *words]
     while quotes and not rest and _fit([*first, *quotes[0], *more, *foot], MESSAGE_BLOCKS, MESSAGE_SIZE):
         first += quotes.pop(0)
     further = _further(card.title, [*([block] for block in rest), *quotes])
@@ -348,8 +351,8 @@ def _inputs(form: Form) -> list[Block]:
     if form.choices:
         blocks.append(_input("choice", form.ask, _menu(form.choices), optional=not form.needs_choice))
     if form.typed:
-        element = {"type": "plain_text_input", "action_id": "typed", "max_length": TYPED, "multiline": False}
-        blocks.append(_input("typed", form.typed, element, optional=True))
+        element = {"type": "plain_text_input", "action_id": "typed", "max_length": TYPED, "multiline": not form.choices}
+        blocks.append(_input("typed", form.typed, element, optional=bool(form.choices)))
     hint = _line(form.hint)
     if blocks and hint:
         blocks[-1]["hint"] = _short(hint, FIELD)

@@ -168,7 +168,7 @@ class Teams:
         """Never an empty value: Teams takes that for a failure and sends the invoke again."""
         heard = invoke.heard
         if heard is None:
-            return 501, {"error": "not offered"}
+            return 400, {"error": "not offered"}  # not 501: repeated 5xx make Teams fall silent
         try:
             match invoke.way:
                 case "press":

@@ -12,7 +12,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from bot.cards import Count, say
 from bot.chat import Button, Card, Fact, Form, Link, Needs, Source, Wording
@@ -75,12 +75,14 @@ def adaptive(
     returns  the first holds the buttons, and says that it continues below where there are more
     """
     head = [*(_lines(note, weight="bolder", color="attention") if note else ()), *_title(card)]
-    story = [*_text(card), *_facts(card.facts)]
+    text, facts = list(_text(card)), list(_facts(card.facts))
+    story = [*text, *facts]
     deciding, feedback = _action_sets(card, nonce, forms)
     sources = [element for source in card.sources for element in _source(source)]
     foot = [*feedback, *_ref(card)]
     outside = _outside(card, nonce, readers)
-    whole = {**outside, "body": [*head, *story, *deciding, *sources, *foot]}
+    pressed = [*text, *deciding, *facts] if card.kind == "digest" else [*story, *deciding]  # its buttons belong to its text
+    whole = {**outside, "body": [*head, *pressed, *sources, *foot]}
     if _size(whole) <= CARD_BYTES:
         return [whole]
     return _split(card, outside, head, story, [*deciding, *foot], sources)
@@ -94,7 +96,7 @@ def read_action(value: object) -> Pressed | None:
         return None
     verb, target, nonce = action.get("verb"), data.get("target"), data.get("nonce")
     needs, number = data.get("needs", ""), data.get("n", 0)
-    if isinstance(data.get("v"), bool) or data.get("v") != DATA_VERSION or needs not in ("", "until", "reason", "person"):
+    if isinstance(data.get("v"), bool) or data.get("v") != DATA_VERSION or needs not in get_args(Needs):
         return None
     if not all(isinstance(word, str) and re.fullmatch(r"[\w.:/@-]{1,200}", word, re.ASCII) for word in (verb, target, nonce)):
         return None
