@@ -1,10 +1,12 @@
-"""What the tests share: a migrated database of their own, on SQLite or on both."""
+"""What the tests share: a migrated database of their own, on SQLite or on both, and a small practice."""
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine
@@ -12,8 +14,10 @@ from sqlalchemy import Engine
 from bot import records
 from bot.migrations import migrate
 from tests import guard, postgres
+from tests.behaviour.small import Opens, Small, published_home
 
 guard.install()
+os.environ.setdefault("EMBEDDING_MODEL", "none")  # the tests of meaning name theirs: a graph for each test's home takes seconds
 
 BOTH = [pytest.param("sqlite"), pytest.param("postgres", marks=pytest.mark.postgres)]
 
@@ -63,3 +67,25 @@ def both_engines(database_url: str) -> Iterator[Engine]:
     migrate(engine)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with the starter library in force."""
+    home = tmp_path_factory.mktemp("published")
+    published_home(home)
+    return home
+
+
+@pytest.fixture
+def opens(published: Path, tmp_path: Path) -> Iterator[Opens]:
+    """Opens practices for a test, and closes them after it."""
+    opened: list[Small] = []
+
+    def open_one(**how: Any) -> Small:
+        opened.append(Small.open(published, tmp_path / f"home{len(opened)}", **how))
+        return opened[-1]
+
+    yield open_one
+    for small in opened:
+        small.holdfast.close()

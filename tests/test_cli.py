@@ -14,16 +14,9 @@ from pathlib import Path
 import pytest
 
 from bot.__main__ import main
-from tests.behaviour.small import PRACTICE, STARTER, Claim, at, furnish, published_home, write_report
+from tests.behaviour.small import PRACTICE, STARTER, Claim, at, furnish, write_report
 
 NOON = "2026-03-04T12:00:00-05:00"
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("published")
-    published_home(home)
-    return home
 
 
 @pytest.fixture

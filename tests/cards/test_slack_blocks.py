@@ -255,12 +255,22 @@ def test_a_card_is_read_in_twenty_seconds() -> None:
     kinds = [block["type"] for block in message.blocks]
     assert kinds == ["header", "section", "section", "actions", "section", "context", "context"]
     assert message.blocks[0]["text"]["text"] == "Claim not touched · $1,185.00"
-    assert message.blocks[2]["fields"][0] == m("*Site*\nHarbor Dental")
+    assert [field["text"].partition("\n")[0] for field in message.blocks[2]["fields"]][:2] == [
+        "*Put right by*",
+        "*Still since*",
+    ]
     assert message.blocks[4]["text"] == m("> Open every claim that nobody moved.")
     assert "billing-claims v3, work-claims-daily" in message.blocks[5]["elements"][0]["text"]
     assert [e["text"] for e in message.blocks[6]["elements"]] == ["Reference", "OTHERREF"]
     assert [e.get("style", "") for e in message.blocks[3]["elements"]] == ["primary", "", "", "", ""]
     assert [e["action_id"] for e in message.blocks[3]["elements"]][:2] == ["hf:0:on_it", "hf:1:done"]
+
+
+def test_the_decisions_of_a_stand_up_stand_above_its_figures() -> None:
+    """Lost: the manager reads what to decide, and the button for it is a screen further down."""
+    card = Card("digest", W("Stand-up"), W("Decide 1: the backlog."), facts(12), buttons=buttons(2))
+    (message,) = drawn(card)
+    assert [block["type"] for block in message.blocks[:4]] == ["header", "section", "actions", "section"]
 
 
 def test_a_digest_of_any_size_goes_on_below() -> None:

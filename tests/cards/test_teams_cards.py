@@ -13,8 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot import cards
-from bot.cards import StepQuote, Token, say
+from bot import cards, replies
+from bot.cards import Count, StepQuote, Token, say
 from bot.chat import Account, Button, Card, Choice, Fact, Form, Link, Source, Wording
 from bot.platforms.teams import cards as teams
 from bot.practice import Person
@@ -72,12 +72,17 @@ def every_kind() -> Iterator[tuple[str, Card]]:
     backlog = ("R7Q29F4M", house.RULE, house.HARBOR, house.FRONT_DESK, 3, 4_200_00, house.NOON, house.QUOTE)
     yield "review", cards.review(*backlog)
     yield "review, ended", cards.review(*backlog, ended=say("Reviewed."))
-    answer = cards.answer(SopText("**Every morning** open the list\nof claims."), [MARKED_UP, house.QUOTE], [say("Of 2025.")])
+    answer = replies.answer(SopText("**Every morning** open the list\nof claims."), [MARKED_UP, house.QUOTE], [say("Of 2025.")])
     yield "answer", answer
     thanked = tuple(Button(verb, "A7Q29F4M", label) for verb, label in (("helpful", say("Yes")), ("unhelpful", say("No"))))
     yield "answer with feedback", replace(answer, buttons=thanked)
-    yield "refusal", cards.refusal([SopText(f"SOP {n}") for n in range(20)], house.MANAGER, [MARKED_UP])
-    yield "refusal, no SOPs", cards.refusal([], house.BEA, [])
+    yield "refusal", replies.refusal([SopText(f"SOP {n}") for n in range(20)], house.MANAGER, "A7Q29F4M")
+    yield "refusal, no SOPs", replies.refusal([], house.BEA)
+    yield "nearest", replies.nearest([MARKED_UP, house.QUOTE], house.FRONT_DESK, "A7Q29F4M")
+    yield "checklist", replies.checklist(MARKED_UP, "A7Q29F4M", 2, 9, [Token("1")])
+    yield "walked", replies.walked(SopText("Claims"), 3, 9, 7, [Token("4"), Token("5")])
+    yield "counted", replies.counted(Count(3, "item"), say("$5.00"), [say("Denied")], [say("Front desk: 3")], None, mine=True)
+    yield "in another language", replies.declined("ar", house.BEA)
     yield "digest", digest_like()
     yield "my day", my_day()
     yield "reply with a reference", cards.reply(say("It is done."), ref="K7Q29F4M")
@@ -187,6 +192,14 @@ def test_the_parts_stand_in_their_order(kind: str) -> None:
         assert kinds.index("FactSet") < kinds.index("ActionSet")
 
 
+def test_the_decisions_of_a_stand_up_stand_above_its_figures() -> None:
+    """Lost: the manager reads what to decide, and the button for it is a screen further down."""
+    figures = (Fact(say("Due today"), say("3 items")), Fact(say("At risk"), say("2 items")))
+    (whole,) = drawn(replace(digest_like(), facts=figures, sources=()))
+    kinds = [node["type"] for node in whole["body"]]
+    assert kinds.index("ActionSet") < kinds.index("FactSet")
+
+
 def test_a_title_is_a_heading_and_an_escalation_stands_out() -> None:
     """Lost: a screen reader cannot jump from card to card, and an escalation looks like a first nudge."""
     title = drawn(cards.nudge(house.view("escalated")))[0]["body"][0]
@@ -196,7 +209,7 @@ def test_a_title_is_a_heading_and_an_escalation_stands_out() -> None:
 
 def test_a_passage_reads_as_it_was_written() -> None:
     """Lost: the steps of an SOP run into one another, or its stars and table rules are shown to staff."""
-    [content] = drawn(cards.answer(SopText("Lead."), [MARKED_UP]))
+    [content] = drawn(replies.answer(SopText("Lead."), [MARKED_UP]))
     box = next(node for node in content["body"] if node["type"] == "Container")
     said = ["".join(run["text"] for run in line["inlines"]) for line in box["items"][2:]]
     assert said == [

@@ -104,7 +104,11 @@ class LocalSlack:
         return next(iter(self.state()["homeViews"].get(user, {}).values()), None)
 
     def log(self) -> list[Json]:
-        """What went in and out, with times in milliseconds."""
+        """What went in and out, oldest first, each with an id and its time in milliseconds.
+
+        to_bot, events_api                an event is delivered
+        from_bot, events_api or ack       it is answered: `HTTP 200`, or `ack …` over the socket. Of which event is not said
+        """
         return list(self._call("/_control/log")["log"])
 
     # --- acting as people --------------------------------------------------------------------------------------------------

@@ -13,10 +13,11 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
+from tests import chromium
 from tests.behaviour.small import Small
 from tests.fakes import local_slack
 from tests.live import stage
-from tests.live.stage import QUESTION, SAID_DONE, see, shoot
+from tests.live.stage import QUESTION, see, shoot
 
 PEOPLE = {"U0ALEX": "Alex Wilber", "U0RAE": "Rae Whitlock"}
 ACCOUNTS = '\n[chat.slack]\nU0ALEX = "alex"\nU0RAE = "rae"\n'
@@ -24,7 +25,7 @@ ACCOUNTS = '\n[chat.slack]\nU0ALEX = "alex"\nU0RAE = "rae"\n'
 
 def why_not() -> str:
     """Why it cannot be run here, in one sentence; empty where it can."""
-    return local_slack.why_not() or ("" if stage.chromium() else "local-slack's page needs Chromium: install it")
+    return local_slack.why_not() or ("" if chromium.path() else "local-slack's page needs Chromium: install it")
 
 
 def drive(home: Path, pictures: Path | None = None) -> None:
@@ -41,12 +42,14 @@ def drive(home: Path, pictures: Path | None = None) -> None:
         with stage.practice(home, ACCOUNTS, settings) as small, stage.at_work(small):
             chat = small.holdfast.chats["slack"]
             chat.start()
-            slack.wait_for_sockets()
-            slack.dm("U0ALEX")  # the page lists a conversation once there is one
-            with stage.browser_page(pictures) as page:
-                page.goto(f"http://127.0.0.1:{slack.port}/")
-                _person_at(page, small, pictures)
-            chat.stop()
+            try:
+                slack.wait_for_sockets()
+                slack.dm("U0ALEX")  # the page lists a conversation once there is one
+                with stage.browser_page(pictures) as page:
+                    page.goto(f"http://127.0.0.1:{slack.port}/")
+                    _person_at(page, small, pictures)
+            finally:
+                chat.stop()
 
 
 def _person_at(page: Page, small: Small, pictures: Path | None) -> None:
@@ -70,16 +73,7 @@ def _person_at(page: Page, small: Small, pictures: Path | None) -> None:
     picture("reason")
 
     page.locator("select").last.select_option(label="Waiting on the payer")
-    press(page, "Send")
-    see(page, "An exception was asked for.")
-    assert small.nudge().state == "exception_asked"
-
-    press(page, "Done")
-    see(page, SAID_DONE)
-    assert small.nudge().state == "said_done"
-
-    say(page, "digest")
-    see(page, "Stand-up · Harbor · Pine")
+    stage.out_of_the_exception(page, small, say, press)
     picture("digest", "Stand-up · Harbor · Pine")
 
 

@@ -21,10 +21,11 @@ from pathlib import Path
 from playwright.sync_api import Page
 from starlette.applications import Starlette
 
+from tests import chromium
 from tests.behaviour.small import Small
 from tests.fakes.serving import serving, wait_for
 from tests.live import stage
-from tests.live.stage import QUESTION, SAID_DONE, TOP, see, shoot
+from tests.live.stage import QUESTION, TOP, see, shoot
 
 CLI = TOP / ".stand-ins/node_modules/@microsoft/m365agentsplayground/cli.js"
 PANEL_PX = 870
@@ -38,7 +39,7 @@ def why_not() -> str:
     """Why it cannot be run here, in one sentence; empty where it can."""
     if not CLI.is_file():
         return "the Agents Playground is not installed: run .ci/stand_ins"
-    if shutil.which("node") is None or stage.chromium() is None:
+    if shutil.which("node") is None or chromium.path() is None:
         return "the Agents Playground needs Node.js and Chromium: install both"
     if not stage.is_cut_off():
         return "the Agents Playground listens on every interface: run it in a network namespace"
@@ -51,13 +52,14 @@ def drive(home: Path, pictures: Path | None = None) -> None:
     raises AssertionError, playwright's TimeoutError
     """
     with stage.practice(home, ACCOUNTS, {"teams_dangerously_open": True}) as small:
-        teams = small.holdfast.chats["teams"]
         web = Starlette(routes=small.holdfast.routes())
-        with serving(web) as bot, playground(home, bot) as url, stage.at_work(small), stage.browser_page(pictures) as page:
-            page.goto(url)
-            see(page, "Connected.")
-            _person_at(page, small, pictures)
-        teams.stop()
+        try:
+            with serving(web) as bot, playground(home, bot) as url, stage.at_work(small), stage.browser_page(pictures) as page:
+                page.goto(url)
+                see(page, "Connected.")
+                _person_at(page, small, pictures)
+        finally:
+            small.holdfast.chats["teams"].stop()
 
 
 def _person_at(page: Page, small: Small, pictures: Path | None) -> None:
@@ -80,16 +82,7 @@ def _person_at(page: Page, small: Small, pictures: Path | None) -> None:
 
     page.get_by_role("combobox").last.click()
     page.get_by_role("option", name="Waiting on the payer").click()
-    press(page, "Send")
-    see(page, "An exception was asked for.")
-    assert small.nudge().state == "exception_asked"
-
-    press(page, "Done")
-    see(page, SAID_DONE)
-    assert small.nudge().state == "said_done"
-
-    say(page, "digest")
-    see(page, "Stand-up · Harbor · Pine")
+    stage.out_of_the_exception(page, small, say, press)
     picture("digest", "Stand-up · Harbor · Pine")
 
 

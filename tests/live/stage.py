@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import FloatRect, Locator, Page, sync_playwright
+from playwright.sync_api import FloatRect, Locator, Page
 
-from tests.behaviour.small import START, Claim, Small, at, published_home
+from tests import chromium
+from tests.behaviour.small import STALLED, TWO_SITES, Small, published_home, stalled
 from tests.fakes.serving import wait_for
 
 TOP = Path(__file__).parent.parent.parent
-STALLED = at("2026-03-04", "08:30")
 QUESTION = "When does a claim go to appeals?"
-SAID_DONE = "The source has not shown it yet."
-FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking")
-PRACTICE = """
-[organisation]
-name = "Two Chairs Dental"
-
-[sites.harbor]
-name = "Harbor"
-time_zone = "America/New_York"
-manager = "alex"
-hours = { mon-fri = "08:00-17:00" }
-
-[sites.pine]
-name = "Pine"
-time_zone = "America/Denver"
-manager = "alex"
-hours = { mon-fri = "08:00-17:00" }
-
+PRACTICE = (
+    TWO_SITES.replace("MANAGER", "alex")
+    + """
 [people.alex]
 name = "Alex Wilber"
 roles = ["billing_coordinator@harbor", "office_manager@*"]
@@ -46,16 +29,13 @@ roles = ["billing_coordinator@harbor", "office_manager@*"]
 name = "Rae Whitlock"
 roles = ["rcm_specialist@*", "billing_coordinator@pine", "operations_lead@*"]
 """
+)
 """Alex does the billing and runs the office, so that one client sees nudges and stand-ups."""
 
 
 def is_cut_off() -> bool:
     """Whether what listens on every interface may be started: there is none but loopback, or the machine's owner says so."""
     return {name for _, name in socket.if_nameindex()} <= {"lo"} or os.environ.get("HOLDFAST_STAND_INS_ANYWHERE") == "1"
-
-
-def chromium() -> str | None:
-    return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 @contextmanager
@@ -91,8 +71,7 @@ def at_work(small: Small) -> Iterator[None]:
 @contextmanager
 def browser_page(pictures: Path | None, width: int = 1200, height: int = 900) -> Iterator[Page]:
     """A page in headless Chromium. What it showed when something failed is `failed.png` among the pictures."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium(), args=list(FLAGS))
+    with chromium.running() as browser:
         page = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=1).new_page()
         page.set_default_timeout(20_000)
         try:
@@ -100,15 +79,27 @@ def browser_page(pictures: Path | None, width: int = 1200, height: int = 900) ->
         except Exception:
             shoot(page, pictures, "failed")
             raise
-        finally:
-            browser.close()
+
+
+def out_of_the_exception(
+    page: Page, small: Small, say: Callable[[Page, str], None], press: Callable[[Page, str], None]
+) -> None:
+    """The form is open and a reason chosen: send it, say done all the same, and read the stand-up."""
+    press(page, "Send")
+    see(page, "An exception was asked for.")
+    assert small.nudge().state == "exception_asked"
+
+    press(page, "Done")
+    see(page, "The source has not shown it yet.")
+    assert small.nudge().state == "said_done"
+
+    say(page, "digest")
+    see(page, "Stand-up · Harbor · Pine")
 
 
 def let_a_claim_lie(small: Small) -> None:
     """Claim C-1 is touched on Monday morning and then by nobody; it is Wednesday, 8:30, and the nudge goes out."""
-    small.report("harbor", Claim("C-1", START - timedelta(minutes=30)))
-    small.report("pine")
-    small.tick()
+    stalled(small)
     small.clock.at = STALLED
     small.tick()
     wait_for(lambda: all(each.ended_at for each in small.deliveries()), "something was not sent", 20)

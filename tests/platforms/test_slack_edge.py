@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,18 +40,6 @@ def app(tmp_path: Path, engine: Engine, ears: Ears) -> Iterator[Starlette]:
     slack = Slack(settings(tmp_path), ears, engine)
     yield Starlette(routes=slack.routes())
     slack.stop()
-
-
-@pytest.fixture
-def everything_logged(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Every logger there is, at DEBUG, however it was set."""
-    loggers = [each for each in logging.root.manager.loggerDict.values() if isinstance(each, logging.Logger)]
-    levels = {logger: logger.level for logger in [*loggers, logging.root]}
-    for logger in levels:
-        logger.setLevel(logging.DEBUG)
-    yield caplog
-    for logger, level in levels.items():
-        logger.setLevel(level)
 
 
 # --- signatures ----------------------------------------------------------------------------------------------------------
@@ -103,6 +90,12 @@ FORGERIES: dict[str, Any] = {
     "two signatures": lambda: [*signed(BODY), (SIGNATURE, b"v0=" + b"0" * 64)],
     "two timestamps": lambda: [(STAMP, b"1"), *signed(BODY)],
 }
+
+
+def test_there_are_thirty_forgeries_and_more() -> None:
+    """Lost: a case is dropped with a refactoring, and the figure that we promise is no longer reached."""
+    print(f"Slack: {len(FORGERIES)} forged or replayed requests, each of them refused")
+    assert len(FORGERIES) >= 30
 
 
 @pytest.mark.parametrize("name", FORGERIES)

@@ -11,12 +11,11 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,14 +26,13 @@ from bot import cards, nudges, sweep
 from bot.platforms.slack.client import Client
 from bot.records import write
 from tests.behaviour.slack import PEOPLE, SlackChat, on_fake_slack, pressables
-from tests.behaviour.small import START, Claim, Installation, Small, at, published_home
+from tests.behaviour.small import STALLED, START, Claim, Installation, Opens, Small, at, stalled
 from tests.behaviour.teams import on_teams
 from tests.fakes import teams as fake_teams
 from tests.fakes.serving import serving
 from tests.fakes.slack import How, Slack
 
 SOAK = os.environ.get("HOLDFAST_SOAK") == "1"
-STALLED = at("2026-03-04", "08:30")
 ACCOUNT = {person: account for account, person in PEOPLE.items()}
 LOST: tuple[How, ...] = ("reset", "close", "hang", "500")
 """The ways in which Slack takes a message and does not say so."""
@@ -45,40 +43,10 @@ def full(n: int) -> int:
     return n if SOAK else n // 10
 
 
-@pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    home = tmp_path_factory.mktemp("published")
-    published_home(home)
-    return home
-
-
 @pytest.fixture
-def opens(published: Path, tmp_path: Path) -> Iterator[Callable[..., Small]]:
-    opened: list[Small] = []
-
-    def open_one(**how: Any) -> Small:
-        opened.append(Small.open(published, tmp_path / f"home{len(opened)}", **how))
-        return opened[-1]
-
-    yield open_one
-    for small in opened:
-        small.holdfast.close()
-
-
-@pytest.fixture
-def chat(opens: Callable[..., Small]) -> Iterator[SlackChat]:
+def chat(opens: Opens) -> Iterator[SlackChat]:
     with on_fake_slack(opens, "http") as made:
         yield made
-
-
-def stalled(small: Small, count: int) -> Small:
-    """So many claims lie still at Harbor; it is one minute before they have done so for 48 hours."""
-    small.report("harbor", *(Claim(f"C-{n}", START - timedelta(minutes=30)) for n in range(1, count + 1)))
-    small.report("pine")
-    small.tick()
-    small.clock.at = STALLED - timedelta(minutes=1)
-    small.tick()
-    return small
 
 
 def markers(slack: Slack, person: str = "bea") -> Counter[str]:
@@ -87,6 +55,12 @@ def markers(slack: Slack, person: str = "bea") -> Counter[str]:
         m.get("metadata", {}).get("event_payload", {}).get("marker", "") for m in slack.messages(slack.dm(ACCOUNT[person]))
     )
     return Counter(marker for marker in found if marker)
+
+
+def told(small: Small, came: Counter[str], ours: Sequence[str]) -> Counter[str]:
+    """How many messages told of each nudge: those with its own mark, and those of the bundle that it went out with."""
+    bundle_of = {d.marker: d.bundle for d in small.deliveries()}
+    return Counter({marker: came[marker] + (came[bundle_of[marker]] if bundle_of[marker] else 0) for marker in ours})
 
 
 def planned(small: Small, person: str = "bea") -> list[str]:
@@ -164,13 +138,16 @@ def test_while_slack_shows_no_history_a_nudge_comes_once_more_at_most_and_says_s
     small.until(STALLED + timedelta(hours=2))
     slack.calm()
     small.until(STALLED + timedelta(hours=2, minutes=30))
-    ours, came = planned(small), markers(slack)
+    ours = planned(small)
+    came = told(small, markers(slack), ours)
     assert len(ours) == count
     assert all(1 <= came[marker] <= 2 for marker in ours), came
     uncertain = Counter(str(event.detail["marker"]) for event in small.events("send uncertain"))
     repeated = Counter(str(event.detail["marker"]) for event in small.events("send repeated"))
-    assert all(uncertain[marker] >= 1 for marker in ours)
-    assert {marker: came[marker] - 1 for marker in ours} == {marker: repeated[marker] for marker in ours}
+    doubted = told(small, uncertain, ours)
+    assert sum(marker in uncertain for marker in ours) >= 10
+    assert {marker for marker in ours if not doubted[marker]} <= {marker for marker in ours if came[marker] == 1}
+    assert {marker: came[marker] - 1 for marker in ours} == dict(told(small, repeated, ours))
     marked = [m for m in slack.messages(slack.dm(ACCOUNT["bea"])) if "You may have this already" in str(m["blocks"])]
     assert len(marked) == sum(repeated.values())
     assert {d.state for d in small.deliveries() if d.marker in ours} == {"sent"}
@@ -180,25 +157,33 @@ def test_while_slack_shows_no_history_a_nudge_comes_once_more_at_most_and_says_s
     print(f"no history for 2 h: {count} nudges, {extra} repeats, all of them marked and on record; at most 1 of a nudge")
 
 
-def test_where_nobody_can_ever_look_a_nudge_is_not_repeated(opens: Callable[..., Small]) -> None:
+def test_where_nobody_can_ever_look_a_nudge_is_not_repeated(opens: Opens) -> None:
     """Without this every lost answer of Teams is a nudge that comes twice and that no history explains."""
     count = full(100)
     with on_teams(opens) as chat:
         small, fake = stalled(chat.small, count), chat.fake
         bea = fake.members[fake_teams.account("bea")].chat
         before = len(fake.chat_of("bea"))
-        fake.trouble("reset", times=count, conversation=bea)
+        fake.trouble("reset", times=10 * count, conversation=bea)
         small.clock.at = STALLED
-        small.until(STALLED + timedelta(hours=2))
+        for minute in range(180):
+            if minute == 120:
+                fake.troubles.clear()
+            small.tick()
+            small.clock.at += timedelta(minutes=1)
         ours = planned(small)
-        unknown = Counter(f"{event.subject}:1" for event in small.events("send unknown"))
+        posted = Counter(str(each.activity["channelData"]["holdfast"]) for each in fake.chat_of("bea")[before:])
+        unknown = Counter(str(event.detail["marker"]) for event in small.events("send unknown"))
+        uncertain = Counter(str(event.detail["marker"]) for event in small.events("send uncertain"))
         assert len(ours) == count
-        assert len(fake.chat_of("bea")) - before == count
-        assert unknown == dict.fromkeys(ours, 1)
+        assert told(small, posted, ours) == dict.fromkeys(ours, 1)
+        assert unknown == uncertain == dict.fromkeys(unknown, 1)
+        assert len(unknown) >= 10
         assert small.events("send repeated") == []
-        assert {d.state for d in small.deliveries() if d.marker in ours} == {"unknown"}
+        states = {d.marker: d.state for d in small.deliveries() if d.marker in ours}
+        assert states == {marker: "unknown" if marker in unknown else "sent" for marker in ours}
         assert small.verify().ok
-    print(f"Teams: {count} answers lost, 0 repeats, {len(unknown)} on record as unknown")
+    print(f"Teams: {count} nudges, answers lost for 2 h: 0 repeats, {len(unknown)} on record as unknown")
 
 
 # --- limits -----------------------------------------------------------------------------------------------------------------
@@ -226,7 +211,7 @@ def test_slacks_limits_are_kept_to_and_cost_no_time(chat: SlackChat) -> None:
     for seconds in asked:
         slack.trouble("chat.postMessage", "429", for_s=seconds, only=lambda a: a["channel"] == slack.dm(ACCOUNT["bea"]))
     deadline = began + 3 * count / 5 + 30
-    while len([d for d in small.deliveries() if d.marker.startswith("notice:") and d.state == "sent"]) < count:
+    while len([call for call in slack.called("chat.postMessage") if call.outcome == "ok"]) < count:
         assert time.monotonic() < deadline, "they did not all go out"
         small.clock.at = noon + timedelta(seconds=time.monotonic() - began)
         later_s = sweep.deliver(small.holdfast.round(), small.clock.at).later_s
@@ -250,62 +235,110 @@ def test_slacks_limits_are_kept_to_and_cost_no_time(chat: SlackChat) -> None:
 # --- presses ----------------------------------------------------------------------------------------------------------------
 
 
-def test_a_hundred_presses_of_ten_nudges_have_ten_effects_and_the_wrong_people_none(chat: SlackChat) -> None:
+WRONG = ("tom", "hana", "nils", "nobody")
+"""Who may not press what is Bea's: the other site's biller, a hygienist of hers, one who had her job and left, a stranger."""
+ALL_OF_THEM = {**PEOPLE, **{f"U0{person.upper()}": person for person in WRONG}}
+COLLEAGUES = """
+[people.hana]
+name = "Hana Sorel"
+roles = ["hygienist@harbor"]
+
+[people.nils]
+name = "Nils Brandt"
+roles = ["billing_coordinator@harbor"]
+ends = 2026-02-27
+"""
+
+
+def wrong_pair(n: int) -> tuple[str, str]:
+    """Two of those who may not press the nth nudge: over twelve nudges every two of them meet."""
+    return WRONG[n % 4], WRONG[(n + 1 + n // 4 % 3) % 4]
+
+
+def with_colleagues(opens: Opens, accounts: Mapping[str, str]) -> Opens:
+    """The practice with a hygienist and somebody who left, whose accounts its file names: it says who they are."""
+    named = "".join(f'"{account}" = "{person}"\n' for account, person in accounts.items() if person in ("hana", "nils"))
+
+    def open_one(*, practice: str, **how: Any) -> Small:
+        return opens(practice=practice + named + COLLEAGUES, **how)
+
+    return open_one
+
+
+def presses_of(small: Small, accounts: Mapping[str, str]) -> tuple[Counter[str], Counter[tuple[str, str]]]:
+    """What the ledger holds of presses: by nudge how often it was taken on, by nudge and presser how often it was refused."""
+    taken, refused = small.events("nudge acknowledged"), small.events("press refused")
+    assert {event.actor for event in taken} == {"bea"}
+    who = ((event.subject, event.actor or accounts[str(event.detail["account"])]) for event in refused)
+    return Counter(event.subject for event in taken), Counter(who)
+
+
+def test_a_hundred_presses_of_ten_nudges_have_ten_effects_and_every_wrong_one_is_on_record(opens: Opens) -> None:
     """Without this an impatient thumb, or somebody whom it is no business of, settles a nudge and nobody can tell."""
-    count, small, slack = full(100), stalled(chat.small, full(100)), chat.slack
-    assert isinstance(slack, Slack)
-    small.clock.at = STALLED
-    small.tick()
-    dm, ours = slack.dm(ACCOUNT["bea"]), planned(small)
-    shown = [m for m in slack.messages(dm) if m.get("metadata", {}).get("event_payload", {}).get("marker", "") in ours]
-    presses = []
-    for message in shown:
-        button = next(each for each in pressables(message["blocks"]) if each.label == "On it")
-        presses += [(who, message, button) for who in ["bea"] * 8 + ["tom"] * 2]
-    random.Random(9).shuffle(presses)
+    with on_fake_slack(with_colleagues(opens, ALL_OF_THEM), "http") as chat:
+        count, small, slack = full(100), stalled(chat.small, full(100)), chat.slack
+        assert isinstance(slack, Slack)
+        for account, person in ALL_OF_THEM.items():
+            if person in ("hana", "nils", "nobody"):
+                slack.person(person.title(), f"{person}@example.com", id=account)
+        small.clock.at = STALLED
+        small.tick()
+        dm, accounts, ours = slack.dm(ACCOUNT["bea"]), {who: each for each, who in ALL_OF_THEM.items()}, planned(small)
+        shown = {m.get("metadata", {}).get("event_payload", {}).get("marker", ""): m for m in slack.messages(dm)}
+        wrong = {(marker.removesuffix(":1"), who): 1 for n, marker in enumerate(ours) for who in wrong_pair(n)}
+        presses = [("bea", marker) for marker in ours for _ in range(8)]
+        presses += [(who, f"{nudge}:1") for nudge, who in wrong]
+        random.Random(9).shuffle(presses)
 
-    def press(who: str, message: Any, button: Any) -> int:
-        done = slack.press(ACCOUNT[who], message, button.element, channel=dm, value=button.value)
-        return done.status if done else 0
+        def press(who: str, marker: str) -> int:
+            message = shown[marker]
+            button = next(each for each in pressables(message["blocks"]) if each.label == "On it")
+            done = slack.press(accounts[who], message, button.element, channel=dm, value=button.value)
+            return done.status if done else 0
 
-    with ThreadPoolExecutor(10) as pool:
-        statuses = list(pool.map(lambda each: press(*each), presses))
-    small.holdfast.work()
-    taken = Counter(event.subject for event in small.events("nudge acknowledged"))
-    refused = Counter((event.subject, event.actor) for event in small.events("press refused"))
-    nudges_of = [marker.removesuffix(":1") for marker in ours]
-    assert len(shown) == count and statuses == [200] * 10 * count
-    assert taken == dict.fromkeys(nudges_of, 1)
-    assert refused == {(nudge, "tom"): 1 for nudge in nudges_of}
-    assert {event.actor for event in small.events("nudge acknowledged")} == {"bea"}
-    assert small.verify().ok
-    print(f"Slack: {len(presses)} presses of {count} nudges: {sum(taken.values())} effects, {len(refused)} others refused")
+        with ThreadPoolExecutor(10) as pool:
+            statuses = list(pool.map(lambda each: press(*each), presses))
+        small.holdfast.work()
+        taken, refused = presses_of(small, ALL_OF_THEM)
+        assert len(ours) == count and statuses == [200] * 10 * count
+        assert taken == {marker.removesuffix(":1"): 1 for marker in ours}
+        assert refused == wrong
+        assert small.verify().ok
+    kinds = Counter(who for _, who in refused)
+    print(
+        f"Slack: {len(presses)} presses of {count} nudges: {sum(taken.values())} effects; refused and on record: {dict(kinds)}"
+    )
 
 
-def test_an_invoke_that_teams_repeats_under_new_ids_is_one_press(opens: Callable[..., Small]) -> None:
+def test_an_invoke_that_teams_repeats_under_new_ids_is_one_press(opens: Opens) -> None:
     """Without this a slow answer makes Teams press for people, and each repeat counts as one more press."""
-    count = full(100)
-    with on_teams(opens) as chat:
+    count, accounts = full(100), {fake_teams.aad(person): person for person in (*PEOPLE.values(), *WRONG)}
+    with on_teams(with_colleagues(opens, accounts)) as chat:
         small, fake = stalled(chat.small, count), chat.fake
+        fake.add("nobody")
+        fake.install("nobody")
         small.clock.at = STALLED
         small.tick()
         ours = {d.message: d.nudge for d in small.deliveries() if d.marker in planned(small)}
-        answers = []
-        for posted in [each for each in fake.chat_of("bea") if each.id in ours]:
+        wrong, again = dict[tuple[str, str], int](), list[fake_teams.Answer]()
+        for n, posted in enumerate(each for each in fake.chat_of("bea") if each.id in ours):
             button = next(each for each in fake_teams.pressables(fake.seen("bea", posted)) if each.label == "On it")
-            answers += [fake.press(who, posted, button) for who in ("tom", "bea")]
-        again = [each for each in answers for _ in range(4)]
+            pair = wrong_pair(n)
+            wrong |= {(ours[posted.id], who): 1 for who in pair}
+            again += [fake.press(who, posted, button) for who in pair]
+            again += [fake.press("bea", posted, button)] * 6
+        statuses = {answer.status for answer in again}
         random.Random(9).shuffle(again)
         with ThreadPoolExecutor(4) as pool:
-            statuses = [answer.status for answer in pool.map(fake.replay, again)]
+            statuses |= {answer.status for answer in pool.map(fake.replay, again)}
         small.holdfast.work()
-        taken = Counter(event.subject for event in small.events("nudge acknowledged"))
-        refused = Counter((event.subject, event.actor) for event in small.events("press refused"))
-        assert len(answers) == 2 * count and set(statuses) == {200}
+        taken, refused = presses_of(small, accounts)
+        assert len(ours) == count and statuses == {200}
         assert taken == dict.fromkeys(ours.values(), 1)
-        assert refused == {(nudge, "tom"): 1 for nudge in ours.values()}
+        assert refused == wrong
         assert small.verify().ok
-    print(f"Teams: {len(answers) + len(again)} invokes of {count} nudges: {len(taken)} effects, {len(refused)} refused")
+    kinds, total = Counter(who for _, who in refused), 3 * count + len(again)
+    print(f"Teams: {total} invokes of {count} nudges: {len(taken)} effects; refused, on record: {dict(kinds)}")
 
 
 # --- poison -----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from pathlib import Path
 
 import pytest
 from sqlmodel import col, select
@@ -17,7 +16,7 @@ from starlette.applications import Starlette
 
 from bot.records import Incoming, read
 from tests.behaviour.slack import ADDRESSES
-from tests.behaviour.small import PRACTICE, Small, published_home
+from tests.behaviour.small import PRACTICE, Opens, Small
 from tests.fakes import slack as fake_slack
 from tests.fakes.serving import serving, wait_for
 
@@ -31,17 +30,16 @@ BEA = "U0BEA"
 
 
 @pytest.fixture
-def slack(tmp_path: Path) -> Iterator[tuple[fake_slack.Slack, Small]]:
+def slack(opens: Opens) -> Iterator[tuple[fake_slack.Slack, Small]]:
     """A practice whose every address is on a real port, and a Slack that posts signed events to it."""
-    published_home(tmp_path / "published")
     with fake_slack.workspace(mode="http") as cloud:
         cloud.person("Bea", "bea@example.com", id=BEA)
         tokens = {"slack_api_url": cloud.url, "slack_bot_token": cloud.bot_token, "slack_signing_secret": cloud.signing_secret}
-        small = Small.open(tmp_path / "published", tmp_path / "home", practice=PRACTICE + ADDRESSES, settings=tokens)
+        small = opens(practice=PRACTICE + ADDRESSES, settings=tokens)
         with serving(Starlette(routes=small.holdfast.routes())) as url:
             cloud.request_url = url + "/slack/events"
             yield cloud, small
-        small.holdfast.close()
+        small.holdfast.chats["slack"].stop()
 
 
 @contextmanager
