@@ -482,14 +482,17 @@ class Library:
         """Empty, or one sentence on why there is an embedder and questions are answered by their words alone."""
         return self._store.away if self._store else ""
 
-    def ready(self, at: datetime, timeout_s: float) -> bool:
-        """Wait until what is in force at `at` can be searched in every way there is; whether it can be."""
+    def ready(self, at: datetime, timeout_s: float, *, settled: bool = False) -> bool:
+        """Wait until what is in force at `at` can be searched in every way there is; whether it can be.
+
+        settled   and nothing of the search is still being opened
+        """
         if self._store is None:
             return True
         with self._read() as session:
             shelf = self._shelf(session)
             self._index(session, shelf, shelf.in_force(at))
-        return self._store.wait(timeout_s)
+        return self._store.wait(timeout_s, settled=settled)
 
     def close(self) -> None:
         """Let go of the index; asking afterwards finds by words alone."""

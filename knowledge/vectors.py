@@ -47,6 +47,8 @@ EMBED_AT_ONCE = 64
 """Texts between two looks at whether we are to stop; also how many are worth a moment's wait."""
 QUICK = 2_000
 """So many passages are indexed in about a second."""
+COMPARED = 20_000
+"""So many passages are compared whole (30 MB) while the index is being opened: a start need not wait for it."""
 ENOUGH = 0.95
 """While new passages are embedded, the index answers if it has this share of what is searched."""
 AGAIN_S = 60.0
@@ -156,12 +158,19 @@ class _Target:
 
 @dataclass(frozen=True, eq=False)
 class _Live:
-    """An index that can be asked: spaces with a collection in `folder`, the small ones as matrices."""
+    """An index that can be asked: spaces with a collection in `folder`, the small ones as matrices.
+
+    folder   None while it is being opened: until then every space is a matrix
+    """
 
     target: _Target
     dimension: int
-    folder: chroma.Folder
+    folder: chroma.Folder | None
     small: Mapping[str, tuple[list[str], Vectors]]
+
+    def discard(self) -> None:
+        if self.folder is not None:
+            self.folder.discard()
 
     def holds(self, target: _Target) -> float:
         """The share of another target that can be found here, in the right space."""
@@ -291,7 +300,8 @@ class Store:
             return {}
         try:
             with self._asking:
-                live.folder.check()
+                if live.folder is not None:
+                    live.folder.check()
                 found = [(cosine, space, name) for space in spaces for name, cosine in _near(live, space, asked)]
         except chroma.Damaged as wrong:
             self._lost(live, str(wrong))
@@ -301,14 +311,20 @@ class Store:
             best.setdefault(space, {})[name] = cosine
         return best
 
-    def wait(self, timeout_s: float) -> bool:
-        """Start the thread if need be, and wait until the index holds what is in force; whether it does."""
+    def wait(self, timeout_s: float, *, settled: bool = False) -> bool:
+        """Start the thread if need be, and wait until what is in force can be asked for; whether it can.
+
+        settled   and the index itself is open, not only the comparing of everything that goes before it
+        """
         with self._changed:
             self._start()
-            return self._changed.wait_for(self._is_current, timeout_s)
+            return self._changed.wait_for(self._is_settled if settled else self._is_current, timeout_s)
 
     def _is_current(self) -> bool:
         return self._live is not None and self._live.target is self._target
+
+    def _is_settled(self) -> bool:
+        return self._is_current() and self._live is not None and self._live.folder is not None
 
     def _ready(self, target: _Target) -> _Live | None:
         with self._changed:
@@ -334,7 +350,7 @@ class Store:
                 self._live, self._why = None, f"The search index was damaged and is being built anew: {why}"
                 self._changed.notify_all()
         with self._asking:
-            live.folder.discard()
+            live.discard()
 
     # --- keeping ------------------------------------------------------------------------------------------------------
 
@@ -343,12 +359,12 @@ class Store:
         while not self._closed:
             try:
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closed or not self._is_current(), self._watch_s)
+                    self._changed.wait_for(lambda: self._closed or not self._is_settled(), self._watch_s)
                     target, live = self._target, self._live
                 if self._closed or target is None:
                     continue
-                if live is not None and live.target is target:
-                    self._look_after(live)
+                if live is not None and live.target is target and live.folder is not None:
+                    self._look_after(live, live.folder)
                     continue
                 self._bring(target)
             except EmbeddingError as wrong:
@@ -358,7 +374,7 @@ class Store:
                 self._rest(f"The search index could not be built ({type(wrong).__name__}).")
         with self._changed, self._asking:
             live, self._live = self._live, None
-            if live is not None:
+            if live is not None and live.folder is not None:
                 live.folder.close()
 
     def _rest(self, why: str) -> None:
@@ -369,13 +385,13 @@ class Store:
             self._changed.notify_all()
             self._changed.wait_for(lambda: self._closed or self._target is not target, AGAIN_S)
 
-    def _look_after(self, live: _Live) -> None:
+    def _look_after(self, live: _Live, folder: chroma.Folder) -> None:
         try:
             with self._asking:
-                live.folder.check()
-            for space in live.folder.members:
+                folder.check()
+            for space in folder.members:
                 with self._asking:
-                    live.folder.check_canaries(space)
+                    folder.check_canaries(space)
         except chroma.Damaged as wrong:
             self._lost(live, str(wrong))
 
@@ -385,13 +401,16 @@ class Store:
         dimension = self.embedder.dimension
         big = {name: set(ids) for name, ids in target.spaces.items() if len(ids) >= COLLECTION_FROM}
         load = _Rows(self._read, self.embedder.id, dimension)
+        if self._live is None and not self._why and len(target.texts) <= COMPARED:
+            whole = {name: _small(ids, load) for name, ids in target.spaces.items()}
+            self._swap(_Live(target, dimension, None, whole))
         live = self._live
         small = {
             name: live.small[name] if live and live.target.spaces.get(name) == ids and name in live.small else _small(ids, load)
             for name, ids in target.spaces.items()
             if name not in big
         }
-        if live is not None and not live.folder.is_worn(big):
+        if live is not None and live.folder is not None and not live.folder.is_worn(big):
             try:
                 with self._asking:
                     live.folder.check()
@@ -402,14 +421,15 @@ class Store:
             self._swap(_Live(target, dimension, live.folder, small))
             return
         stamp = chroma.stamp(self.embedder.id, dimension, CHUNKER)
-        left = chroma.Folder.left(self._root, stamp) if live is None else None
+        left = chroma.Folder.left(self._root, stamp) if live is None or live.folder is None else None
         if left and left.is_worn(big):
             left.discard()
             left = None
         folder = left or chroma.Folder.new(self._root, stamp)
         try:
             with self._changed:
-                self._takes_long = self._takes_long or (left is None and sum(map(len, big.values())) > QUICK)
+                builds = left is None and (live is None or live.folder is not None)
+                self._takes_long = self._takes_long or (builds and sum(map(len, big.values())) > QUICK)
                 self._changed.notify_all()
             folder.bring_to(big, load)
         except BaseException:
@@ -418,7 +438,7 @@ class Store:
         self._swap(_Live(target, dimension, folder, small))
         if live is not None:
             with self._asking:
-                live.folder.discard()
+                live.discard()
 
     def _swap(self, live: _Live) -> None:
         with self._changed:
@@ -428,7 +448,7 @@ class Store:
     def _sure(self, target: _Target) -> set[str]:
         """Texts whose vectors the index holds and goes on holding where they are: the tables need not be asked for these."""
         live = self._live
-        if live is None or live.folder.is_worn({name: set(ids) for name, ids in target.spaces.items()}):
+        if live is None or live.folder is None or live.folder.is_worn({name: set(ids) for name, ids in target.spaces.items()}):
             return set()
         held = {name: ids for name, ids in live.folder.members.items() if len(target.spaces.get(name, ())) >= COLLECTION_FROM}
         still = {name: ids for name, (ids, _) in live.small.items() if target.spaces.get(name) == frozenset(ids)}
@@ -489,7 +509,7 @@ def _near(live: _Live, space: str, vector: Vectors) -> list[tuple[str, float]]:
     if space in live.small:
         names, matrix = live.small[space]
         return list(zip(names, (matrix @ vector).tolist(), strict=True))
-    return live.folder.nearest(space, vector, K) if space in live.folder.members else []
+    return live.folder.nearest(space, vector, K) if live.folder is not None and space in live.folder.members else []
 
 
 class Stored:

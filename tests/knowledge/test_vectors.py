@@ -6,6 +6,7 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
@@ -17,7 +18,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from bot import records
-from knowledge import index, sops, vectors
+from knowledge import chroma, index, sops, vectors
 from knowledge.library import Library, NoPrincipal, Principal
 from knowledge.vectors import COLLECTION_FROM, Exact, Space, Store, Stored
 from tests.fakes.embedding import Topics
@@ -114,7 +115,7 @@ def test_nobody_is_found_a_passage_of_another_site_or_role(made: Callable[..., S
     assert isinstance(store, Watched)
     store.asked = set()
     stored = store.of(texts, spaces)
-    assert store.wait(600), store.away
+    assert store.wait(600, settled=True), store.away
     assert len(held(store).folder.members) > 3, "so small that no collection is asked proves little"
     entries = [
         index.Entry(f"d{n}", sops.NO_TEXT, sops.NO_TEXT, "", sops.NO_TEXT, 0, 0, *space) for n, space in enumerate(spaces)
@@ -153,7 +154,7 @@ def test_who_may_read_nothing_is_found_nothing(made: Callable[..., Store]) -> No
     assert isinstance(store, Watched)
     store.asked = set()
     stored = store.of(words(300), [OPEN] * 300)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     assert np.isnan(stored.nearest("topic1 passage 1", ~everything(300))).all()
     assert store.asked == set()
 
@@ -166,7 +167,7 @@ def test_a_text_in_two_spaces_is_found_by_each_in_its_own(made: Callable[..., St
     texts = [*words(300), "topic1 passage 1"]
     store = made()
     stored = store.of(texts, [OPEN] * 300 + [mine])
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     scores = stored.nearest("topic1 passage 1", everything(301))
     assert scores[1] > 0.99 and scores[300] > 0.99
     mask = everything(301)
@@ -183,7 +184,7 @@ def test_an_edit_embeds_what_changed_and_is_found_within_two_seconds(made: Calla
     store = made(embedder, patience_s=10)
     texts = words(3_000)
     store.of(texts, [OPEN] * 3_000)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     before = embedder.made
     edited = [*texts[:100], *(f"topic{n % 40} rewritten {n}" for n in range(100, 120)), *texts[120:]]
     began = time.process_time(), time.monotonic()
@@ -202,9 +203,9 @@ def test_what_was_taken_out_is_not_found_again(made: Callable[..., Store]) -> No
     store = made(patience_s=10)
     texts = words(400)
     store.of(texts, [OPEN] * 400)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     fewer = store.of(texts[100:], [OPEN] * 300)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     assert first(fewer, texts[140], 300, 1) == [40]
     assert held(store).folder.members == {name: set(ids) for name, ids in held(store).target.spaces.items()}
     assert vectors.digest(texts[0]) not in set().union(*held(store).folder.members.values())
@@ -217,7 +218,7 @@ def test_a_space_that_grows_gets_a_collection_and_one_that_shrinks_gives_it_up(m
     for many in (3, COLLECTION_FROM, 3):
         texts = [*words(300), *words(many, "local")]
         stored = store.of(texts, [OPEN] * 300 + [mine] * many)
-        assert store.wait(PATIENT_S), store.away
+        assert store.wait(PATIENT_S, settled=True), store.away
         assert len(held(store).folder.members) == 1 + (many >= COLLECTION_FROM)
         assert first(stored, "topic2 local 2", len(texts), 1) == [302]
 
@@ -247,14 +248,14 @@ def test_a_damaged_index_is_not_asked_and_is_built_anew(made: Callable[..., Stor
     store = made(embedder, patience_s=0.0)
     texts = words(500)
     stored = store.of(texts, [OPEN] * 500)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     questions = [f"topic{n} question" for n in range(20)]
     before = [first(stored, question, 500) for question in questions]
     for how in HOW:
         folder = held(store).folder.path
         damage(next(folder.rglob(kind)), how)
         assert first(stored, questions[0], 500) in ([], before[0]), f"a wrong answer from an index that was {how}"
-        assert store.wait(PATIENT_S), how
+        assert store.wait(PATIENT_S, settled=True), how
         assert held(store).folder.path != folder, f"{kind} {how}: not noticed"
         assert store.away == ""
         after = [first(stored, question, 500) for question in questions]
@@ -267,10 +268,10 @@ def test_damage_is_noticed_while_nobody_asks(made: Callable[..., Store]) -> None
     """Lost: the first question after a damaged night would pay for it. The watch is 20 s, where 60 s are promised."""
     store = made(watch_s=0.2)
     store.of(words(500), [OPEN] * 500)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     folder = held(store).folder.path
     damage(next(folder.rglob("data_level0.bin")), "zeroed")
-    assert until(lambda: store._live is not None and store._live.folder.path != folder)
+    assert until(lambda: store._live is not None and held(store).folder.path != folder)
     assert Store(Topics(), store._read, store._write, folder)._watch_s <= 60
 
 
@@ -278,7 +279,7 @@ def test_a_canary_notices_what_no_file_and_no_count_tells(made: Callable[..., St
     """Lost: a vector that went wrong in memory, or before the files were looked at, gives wrong answers for good."""
     store = made(watch_s=0.2)
     store.of(words(500), [OPEN] * 500)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     live = held(store)
     with store._asking:
         (space, canaries), (collection,) = next(iter(live.folder._canaries.items())), live.folder._collections.values()
@@ -303,7 +304,7 @@ def left(made: Callable[..., Store]) -> tuple[list[str], Path]:
     """500 texts that a process has indexed, and the folder that it left closed and whole."""
     store, texts = made(), words(500)
     store.of(texts, [OPEN] * 500)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     folder = held(store).folder.path
     store.close()
     return texts, folder
@@ -315,17 +316,40 @@ def test_what_a_process_left_whole_is_opened_by_the_next_and_nothing_else_is(mad
     for _ in range(2):  # opening it must not change what is looked at by the next
         again = made()
         stored = again.of(texts, [OPEN] * 500)
-        assert again.wait(PATIENT_S)
+        assert again.wait(PATIENT_S, settled=True)
         assert held(again).folder.path == folder
         assert first(stored, texts[7], 500, 1) == [7]
         again.close()
     damage(folder / "chroma.sqlite3", "scribbled over")
     third = made()
     stored = third.of(texts, [OPEN] * 500)
-    assert third.wait(PATIENT_S)
+    assert third.wait(PATIENT_S, settled=True)
     assert held(third).folder.path != folder
     assert not folder.exists()
     assert first(stored, texts[7], 500, 1) == [7]
+
+
+def test_a_question_need_not_wait_until_the_index_is_open(made: Callable[..., Store], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost: for seconds after every start, answers are by words alone; or what is found meanwhile is something else."""
+    texts, folder = left(made)
+    opening, may_go_on = chroma.Folder.left, threading.Event()
+
+    def slowly(*about: Any) -> chroma.Folder | None:
+        assert may_go_on.wait(PATIENT_S)
+        return opening(*about)
+
+    monkeypatch.setattr(chroma.Folder, "left", slowly)
+    store = made(patience_s=PATIENT_S)
+    stored = store.of(texts, [OPEN] * 500)
+    questions = [f"topic{n} question" for n in range(20)]
+    meanwhile = [first(stored, question, 500) for question in questions]
+    assert all(meanwhile)
+    assert held(store).folder is None, "this proves nothing: the index was open"
+    assert store.away == ""
+    may_go_on.set()
+    assert store.wait(PATIENT_S, settled=True)
+    assert held(store).folder.path == folder
+    assert [first(stored, question, 500) for question in questions] == meanwhile
 
 
 def test_a_process_killed_while_it_indexes_leaves_nothing_half_indexed(made: Callable[..., Store]) -> None:
@@ -334,7 +358,7 @@ def test_a_process_killed_while_it_indexes_leaves_nothing_half_indexed(made: Cal
     (folder / "whole.json").unlink()  # as it is from the first change to the last
     again = made()
     again.of(texts, [OPEN] * 500)
-    assert again.wait(PATIENT_S)
+    assert again.wait(PATIENT_S, settled=True)
     assert held(again).folder.path != folder
 
 
@@ -352,7 +376,7 @@ for line in sys.stdin:
     of, many = line.split()
     texts = words(int(many), of)
     stored = store.of(texts, [OPEN] * len(texts))
-    assert store.wait(60), store.away
+    assert store.wait(60, settled=True), store.away
     print(store._live.folder.path.name, *first(stored, texts[9], len(texts), 3), flush=True)
 store.close()
 """
@@ -377,7 +401,7 @@ def test_two_processes_have_a_folder_each_and_do_not_disturb_each_other(
         for of in ("passage", "edited", "again"):
             texts = words(400, of)
             stored = store.of(texts, [OPEN] * 400)
-            assert store.wait(PATIENT_S), store.away
+            assert store.wait(PATIENT_S, settled=True), store.away
             folder, *best = theirs(of)
             assert best[0] == "9"
             assert first(stored, texts[9], 400, 1) == [9]
@@ -397,12 +421,12 @@ def test_another_embedder_builds_its_own_and_never_meets_the_older_ones_vectors(
     texts = words(300)
     old = made(Topics(64))
     old.of(texts, [OPEN] * 300)
-    assert old.wait(PATIENT_S)
+    assert old.wait(PATIENT_S, settled=True)
     folder = held(old).folder.path
     old.close()
     new = made(Topics(96))
     stored = new.of(texts, [OPEN] * 300)
-    assert new.wait(PATIENT_S)
+    assert new.wait(PATIENT_S, settled=True)
     assert held(new).dimension == 96
     assert not folder.exists()
     assert first(stored, texts[5], 300, 1) == [5]
@@ -417,7 +441,7 @@ def test_a_vector_of_the_wrong_length_is_never_compared(engine: Engine, made: Ca
     store = made(embedder)
     texts = words(300)
     stored = store.of(texts, [OPEN] * 300)
-    assert store.wait(PATIENT_S)
+    assert store.wait(PATIENT_S, settled=True)
     embedder.dimension = 96
     assert first(stored, texts[5], 300) == []
     assert until(lambda: store._live is not None and store._live.dimension == 96)
@@ -461,13 +485,13 @@ def test_a_library_without_an_embedder_says_that_it_has_one_half() -> None:
 def test_what_is_published_is_found_by_meaning_and_the_answer_says_when_it_is_not(library: Library, tmp_path: Path) -> None:
     """Lost: an answer by words alone passes for the best there is; or a new version is never found by meaning."""
     keep(library, tmp_path / "in", sop())
-    assert library.ready(NOW, PATIENT_S)
+    assert library.ready(NOW, PATIENT_S, settled=True)
     assert library.health(NOW).halves == ("bm25", "meaning")
     assert not library.ask("how do I post the remittance", BEA, NOW).degraded
     (hit, *_) = library.find("how do I post the remittance", BEA, NOW)
     assert set(hit.raw) == {"bm25", "meaning"}
     keep(library, tmp_path / "in", sop(version=2, text="Post the remittance today."), at=NOW)
-    assert library.ready(NOW, PATIENT_S)
+    assert library.ready(NOW, PATIENT_S, settled=True)
     found = library.find("Post the remittance today", BEA, NOW)
     assert {hit.entry.doc for hit in found} == {"era@2"}
     assert not library.ask("Post the remittance today", BEA, NOW).degraded
@@ -477,7 +501,7 @@ def test_an_earlier_day_is_searched_by_meaning_and_leaves_todays_index_alone(lib
     """Lost: one question about March would rebuild the index of today, and the next question would again."""
     keep(library, tmp_path / "in", sop(text="Post the remittance by Friday."), at=NOW - timedelta(days=5))
     keep(library, tmp_path / "in", sop(version=2, text="Post the remittance today."), at=NOW)
-    assert library.ready(NOW, PATIENT_S)
+    assert library.ready(NOW, PATIENT_S, settled=True)
     assert library._store is not None
     live = held(library._store)
     (hit, *_) = library.find("Post the remittance by Friday", BEA, NOW - timedelta(days=1))

@@ -46,6 +46,7 @@ for n in range(100):
     start = time.perf_counter()
     library.find(f"What do I do when claim {n} is denied?", bea, now)
     asked.append((time.perf_counter() - start) * 1000)
+assert library.ready(now, 240, settled=True), library.away
 memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 print(json.dumps({"s": took, "MB": memory, "p50": sorted(asked)[50], "p95": sorted(asked)[95]}))
 library.close()
