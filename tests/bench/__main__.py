@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from bot import records
 from bot.migrations import migrate
 from tests import postgres
-from tests.bench import Measure, ledger, phi, retrieval, size, slack, ticks
+from tests.bench import Measure, ledger, peers, phi, retrieval, size, slack, ticks
 
 ABOUT = "Ratio: how many times as long as the bare work, in the same run. Times are of this machine and mean little elsewhere."
 
@@ -39,8 +39,10 @@ def main() -> int:
         ranked = list(retrieval.rows())
     if ranked:
         console.print(_ranking(ranked))
-    for sized in size.results():
-        console.print(sized)
+    for what, tables in (("Asking other systems", peers.results()), ("Growing", size.results())):
+        with console.status(what):
+            for each in tables:
+                console.print(each)
     return 0
 
 
