@@ -41,7 +41,7 @@ def convert(data: bytes, name: str) -> Converted:
     reader = _opened(data)
     beside = _Beside()
     pages = _pages(reader, beside, until)
-    outline = _outline(reader)
+    outline = _outline(reader, beside)
     beside.document(reader)
     lines = _without_furniture(pages, beside)
     found = paper.pieces(lines, outline)
@@ -87,7 +87,7 @@ def _pages(reader: PdfReader, beside: _Beside, until: float) -> list[_Page]:
         raise _damaged() from None
     if count > MAX_PAGES:
         raise Unconvertible(f"The PDF has {count:,} pages: bring the procedure in a file of at most {MAX_PAGES}.")
-    closed = _closed_layers(reader)
+    closed = _closed_layers(reader, beside)
     pages, pictures, glyphs, broken = [], 0, 0, 0
     invisible = False
     for number in range(1, count + 1):
@@ -121,20 +121,24 @@ def _pages(reader: PdfReader, beside: _Beside, until: float) -> list[_Page]:
     return pages
 
 
-def _closed_layers(reader: PdfReader) -> frozenset[int]:
+def _closed_layers(reader: PdfReader, beside: _Beside) -> frozenset[int]:
     """The object numbers of the layers that a viewer does not show when the file is opened."""
     try:
-        layers: Any = reader.trailer["/Root"]["/OCProperties"]  # type: ignore[index]
+        root: Any = reader.trailer["/Root"].get_object()
+        if "/OCProperties" not in root:
+            return frozenset()
+        layers: Any = root["/OCProperties"]
         shown = layers["/D"]
         off = {ref.idnum for ref in shown.get("/OFF", [])}
         if shown.get("/BaseState") == "/OFF":
             off |= {ref.idnum for ref in layers["/OCGs"]} - {ref.idnum for ref in shown.get("/ON", [])}
-    except Exception:  # noqa: BLE001  no layers
+    except Exception:  # noqa: BLE001
+        beside.lost.append(Seen("", "which layers are closed: the list is damaged, and text of every layer is read"))
         return frozenset()
     return frozenset(off)
 
 
-def _outline(reader: PdfReader) -> dict[tuple[int, str], int]:
+def _outline(reader: PdfReader, beside: _Beside) -> dict[tuple[int, str], int]:
     """(page, title without blanks and case) -> depth from 1."""
     found: dict[tuple[int, str], int] = {}
 
@@ -150,7 +154,7 @@ def _outline(reader: PdfReader) -> dict[tuple[int, str], int]:
     try:
         walk(reader.outline, 1)
     except Exception:  # noqa: BLE001  headings are then found by their looks
-        return found
+        beside.lost.append(Seen("", "an outline that is damaged"))
     return found
 
 

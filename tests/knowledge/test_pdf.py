@@ -161,6 +161,15 @@ def test_headings_are_found_by_the_outline_where_they_look_like_text() -> None:
     ]
 
 
+def test_a_damaged_list_of_layers_is_told() -> None:
+    """Lost: text of a closed layer would be read as if everybody saw it, and nobody would know why."""
+    pdf = Pdf()
+    pdf.page(BODY)
+    pdf.catalogue = "/OCProperties << /OCGs 7 /D 7 >>"
+    (seen,) = read(pdf.bytes()).lost
+    assert seen.what == "which layers are closed: the list is damaged, and text of every layer is read"
+
+
 @pytest.mark.parametrize(
     ("before", "printed"),
     [
