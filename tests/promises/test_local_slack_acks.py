@@ -21,7 +21,6 @@ from tests.behaviour.slack import PEOPLE, on_local_slack
 from tests.behaviour.small import Small, published_home
 from tests.fakes import local_slack
 from tests.fakes.local_slack import LocalSlack
-from tests.fakes.serving import wait_for
 from tests.fakes.slack import Json, Mode
 
 pytestmark = pytest.mark.stand_in
@@ -62,6 +61,10 @@ class Acks:
         self.read(slack)
         return len(self.waits_s)
 
+    def balance(self) -> str:
+        """How what was sent and what was answered stand to each other."""
+        return f"{len(self.waits_s)} events settled, then {len(self._open)} sent and {self._answered} answered"
+
     def _take(self, entry: Json) -> None:
         if (entry["direction"], entry["kind"]) == ("to_bot", "events_api"):
             self._open.append(entry["time"])
@@ -94,7 +97,10 @@ def test_events_are_acknowledged_in_time_by_local_slacks_own_log(mode: Mode, tmp
         acks.read(slack)
         acks.waits_s.clear()
         total = _stream(slack, chat.small, acks)
-        wait_for(lambda: acks.after(slack) == total, "not every event was acknowledged", 10)
+        until = time.monotonic() + 10
+        while acks.after(slack) != total and time.monotonic() < until:
+            time.sleep(0.05)
+        assert len(acks.waits_s) == total, f"not every event was acknowledged: {acks.balance()}"
         with read(chat.small.holdfast.engine) as session:
             kept = len(session.scalars(select(col(Incoming.key))).all()) - 1
         chat.small.holdfast.close()
