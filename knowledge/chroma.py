@@ -336,6 +336,11 @@ def _lost(collections: Mapping[str, Any], canaries: Mapping[str, Mapping[str, Se
     return None
 
 
+def prepare() -> None:
+    """Load what takes a second, beside other work."""
+    import chromadb.api.client  # noqa: F401
+
+
 def probe(path: str) -> int:
     """In a child process, canaries as JSON on stdin: 0 when every one finds itself. A damaged index may end the process."""
     canaries = json.load(sys.stdin)

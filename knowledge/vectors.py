@@ -13,7 +13,9 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +46,11 @@ K = 100
 COLLECTION_FROM = 100
 """A space of fewer passages is compared whole, in memory: exact, and a fraction of what an index of its own takes."""
 EMBED_AT_ONCE = 64
-"""Texts between two looks at whether we are to stop; also how many are worth a moment's wait."""
+"""So many texts are worth a moment's wait."""
+STORED_AT_ONCE = 128
+"""Texts a transaction. Of fewer at once, more unlike lengths would stand side by side in the model, which costs."""
+READERS = min(2, os.cpu_count() or 1)
+"""Batches that are embedded at once, a thread each."""
 QUICK = 2_000
 """So many passages are indexed in about a second."""
 COMPARED = 20_000
@@ -456,8 +462,6 @@ class Store:
 
     def _embed(self, target: _Target) -> bool:
         """Embed what has no vector yet, a batch a transaction; False where something else is wanted before it is done."""
-        import numpy as np
-
         if not target.texts:
             return True
         size = 2 * self.embedder.dimension
@@ -468,18 +472,46 @@ class Store:
         with self._changed:
             self.progress, self._takes_long = (0, len(missing)), len(missing) > EMBED_AT_ONCE
             self._changed.notify_all()
-        for start in range(0, len(missing), EMBED_AT_ONCE):
-            some = missing[start : start + EMBED_AT_ONCE]
-            rows = self.embedder.documents([target.texts[name] for name in some]).astype("<f2")
-            if not np.isfinite(rows).all():
-                raise EmbeddingError(f"{self.embedder.id} gave vectors that are no numbers: choose another embedder.")
+        batches = [missing[start : start + STORED_AT_ONCE] for start in range(0, len(missing), STORED_AT_ONCE)]
+        done = 0
+        for rows in _read_ahead(lambda names: self._vectors({name: target.texts[name] for name in names}), batches):
             with self._write() as session:
-                tables.add_vectors(session, self.embedder.id, {n: row.tobytes() for n, row in zip(some, rows, strict=True)})
+                tables.add_vectors(session, self.embedder.id, rows)
+            done += len(rows)
             with self._changed:
-                self.progress = (min(start + EMBED_AT_ONCE, len(missing)), len(missing))
+                self.progress = (done, len(missing))
                 if self._closed or self._target is not target:
                     return False
-        return True
+        return done == len(missing)
+
+    def _vectors(self, texts: Mapping[str, str]) -> dict[str, bytes]:
+        """As they are stored. raises EmbeddingError"""
+        import numpy as np
+
+        rows = self.embedder.documents(list(texts.values())).astype("<f2")
+        if not np.isfinite(rows).all():
+            raise EmbeddingError(f"{self.embedder.id} gave vectors that are no numbers: choose another embedder.")
+        return {name: row.tobytes() for name, row in zip(texts, rows, strict=True)}
+
+
+def _read_ahead(read: Callable[[list[str]], dict[str, bytes]], batches: Sequence[list[str]]) -> Iterator[dict[str, bytes]]:
+    """What `read` makes of each batch, in turn: some are read at once while the one before is stored.
+
+    Ends early where the interpreter is ending.
+    """
+    waiting: deque[Future[dict[str, bytes]]] = deque()
+    with ThreadPoolExecutor(READERS, "reading") as readers:
+        if len(batches) > READERS:
+            readers.submit(chroma.prepare)
+        for batch in batches:
+            try:
+                waiting.append(readers.submit(read, batch))
+            except RuntimeError:
+                return
+            if len(waiting) > READERS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 @dataclass(frozen=True)
