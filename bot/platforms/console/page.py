@@ -18,13 +18,14 @@ import logging
 import re
 import secrets
 import socket
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import uvicorn
@@ -38,7 +39,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bot.chat import Card
-from bot.platforms.console import BOLD, clean, flowing, when
+from bot.platforms.console import BOLD, clean, flowing, upload, when
 from bot.platforms.console.desk import KINDS, Desk, NoticeCode, PersonView
 from bot.signin import SESSION_LASTS, SignedIn
 
@@ -46,6 +47,8 @@ LONGEST = 2000
 """Characters one question or note may have."""
 
 _BODY = 64 * 1024
+_FILE = 50_000_000 + _BODY
+"""Bytes of a form with a file in it."""
 _LINES = 80
 """How many messages of a conversation one page shows."""
 _IDLE_S = 20.0
@@ -202,6 +205,7 @@ class Page:
             Route("/static/{name}", self._file),
             Route("/ask", self._ask, methods=["POST"]),
             Route("/press", self._press, methods=["POST"]),
+            Route("/file", self._file_sent, methods=["POST"]),
             Route("/skip", self._skip, methods=["POST"]),
             Route("/welcome", self._welcome_read, methods=["POST"]),
         ]
@@ -307,6 +311,34 @@ class Page:
             return ""
         return self._instant(me, until, "when_unclear").isoformat()
 
+    async def _file_sent(self, request: Request) -> Response:
+        """An SOP file. It goes to disk as it comes; who sent it, and whether they may, is looked at before it is opened."""
+        visit = _visit(request)
+        with tempfile.TemporaryFile(prefix="holdfast-") as body:
+            try:
+                boundary = upload.boundary_of(request.headers.get("content-type", ""))
+                await upload.spool(request.stream(), body, _FILE)
+            except upload.TooLarge:
+                raise Problem(413, self._sentence("file_too_large")) from None
+            except upload.NotAForm:
+                raise Problem(415, "This page takes its own forms only.") from None
+            return await asyncio.to_thread(self._brought, visit, boundary, body)
+
+    def _brought(self, visit: Visit, boundary: bytes, body: IO[bytes]) -> Response:
+        with tempfile.TemporaryDirectory(prefix="holdfast-") as folder:
+            try:
+                sent = upload.read(body, boundary, Path(folder))
+            except upload.NotAForm:
+                raise Problem(400, "This form could not be read: load the page again and send it from there.") from None
+            visit = _of_ours(visit, sent.fields)
+            me, key = self._person(visit), sent.fields.get("key", "")
+            if not _TARGET.fullmatch(key):
+                raise Problem(400, "This form is not from this page: load the page again and send it from there.")
+            if sent.path is None:
+                raise Problem(400, self._sentence("no_file"))
+            self._desk.bring(me.id, sent.name, sent.path, f"page:{me.id}:{key}")
+        return _back_to_chat(visit, me)
+
     async def _skip(self, request: Request) -> Response:
         return await asyncio.to_thread(self._skipped, *await self._form(request))
 
@@ -329,10 +361,8 @@ class Page:
 
     async def _form(self, request: Request) -> tuple[Visit, dict[str, str]]:
         """Who sent a form of ours, and its fields. raises Problem"""
-        fields, visit = await self._fields(request), _visit(request)
-        if not hmac.compare_digest(fields.get("form", "").encode("utf-8", "replace"), visit.form_token.encode()):
-            raise Problem(403, "This form is not from this page: load the page again and send it from there.")
-        return replace(visit, person=fields.get("as", "")) if visit.is_free else visit, fields
+        fields = await self._fields(request)
+        return _of_ours(_visit(request), fields), fields
 
     async def _fields(self, request: Request) -> dict[str, str]:
         if request.headers.get("content-type", "").split(";")[0].strip() != "application/x-www-form-urlencoded":
@@ -416,6 +446,7 @@ class Page:
             welcome="" if self._welcomed or not visit.is_free else self._desk.welcome(me.id),
             examples=self._desk.examples(me.id),
             status=self._desk.status(),
+            may_bring=self._desk.may_bring(me.id),
             longest=LONGEST,
         )
 
@@ -498,6 +529,13 @@ def is_local(request: Request) -> bool:
     client = request.client.host if request.client else ""
     is_direct = not any(name in request.headers for name in _THROUGH)
     return is_direct and _is_loopback(client) and _is_loopback(_name(request.headers.get("host", "")))
+
+
+def _of_ours(visit: Visit, fields: Mapping[str, str]) -> Visit:
+    """Who sent a form with these fields. raises Problem   it is none of ours"""
+    if not hmac.compare_digest(fields.get("form", "").encode("utf-8", "replace"), visit.form_token.encode()):
+        raise Problem(403, "This form is not from this page: load the page again and send it from there.")
+    return replace(visit, person=fields.get("as", "")) if visit.is_free else visit
 
 
 class _Guard:
@@ -780,6 +818,7 @@ def _templates(base: str, *, is_free: bool) -> Environment:
         "stamp": when.stamp,
         "minutes": when.local_minutes,
         "flowing": flowing,
+        "quoted": _quoted,
     }
     env.globals |= {
         "base": base,
