@@ -9,6 +9,7 @@ is also the Desk that the local page and the plain terminal stand on.
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -17,10 +18,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from sqlalchemy import Engine, func, select
-from sqlmodel import Session, col
+from sqlmodel import col
 
 import connectors
 from bot import (
@@ -38,10 +39,10 @@ from bot import (
     people,
     rules,
     sweep,
+    uploads,
 )
-from bot.cards import StepQuote, Token, say
-from bot.chat import Ask, Card, Chat, Platform, Press, Wording
-from bot.evidence import Event
+from bot.cards import Filed, StepQuote, Token, say
+from bot.chat import Ask, Attached, Card, Chat, Platform, Press, Wording
 from bot.front import Front
 from bot.hours import next_open, parse_clock
 from bot.inbox import PATIENCE_S, Inbox
@@ -350,19 +351,7 @@ class Holdfast:
     ) -> Report:
         """SOP files into the library, each with its evidence; `seen` as `intake.ingest`."""
         at = now or self.now()
-
-        def record(session: Session, what: str, detail: Mapping[str, Any]) -> None:
-            plain = {k: v for k, v in detail.items() if v is None or isinstance(v, str | int | bool)}
-            sop, version = str(plain.get("sop", "")), plain.get("version")
-            evidence.append(
-                session,
-                Event(
-                    what=what, at=at, subject=f"sop:{sop}", actor=by, sop=sop,
-                    sop_version=version if isinstance(version, int) else None, detail=plain,
-                ),
-            )  # fmt: skip
-
-        return self.library.ingest(paths, publish=publish, at=at, by=by, record=record, seen=seen)
+        return self.library.ingest(paths, publish=publish, at=at, by=by, record=uploads.recorder(at, by), seen=seen)
 
     def ask(self, person: str, text: str) -> Card:
         who = self._person(person)
@@ -371,6 +360,23 @@ class Holdfast:
         assert card is not None, "a question is always answered"
         self.console.reply(person, card)
         return card
+
+    def may_bring(self, person: str) -> bool:
+        return uploads.may_bring(self.house, self.library, self._person(person), self.now())
+
+    def bring(self, person: str, name: str, path: Path, key: str) -> Card:
+        who = self._person(person)
+        file = Attached(uploads.named(self.house, name), size=path.stat().st_size)
+
+        def fetch(_: Attached, into: BinaryIO, limit: int) -> None:
+            with path.open("rb") as sent:
+                shutil.copyfileobj(sent, into)
+
+        self.console.hear(person, say("A file: {name}", name=Filed(file.name, tuple(asking.names_of(self.house)))))
+        reply = uploads.receive(self.engine, self.house, self.library, who, [file], fetch, key=key, at=self.now())
+        assert reply.card is not None, "whoever sends a file is told what became of it"
+        self.console.reply(person, reply.card)
+        return reply.card
 
     def answer(self, person: str, text: str) -> Card:
         """One answer, kept in nobody's conversation."""
@@ -600,8 +606,9 @@ class Holdfast:
             yield Finding("feeds.toml", feed.line, what)
 
     def _search_now(self) -> str:
-        away = f" alone: {self.library.away}" if self.library.away else " search"
-        return "search by words and meaning" if "meaning" in self.library.halves else f"word{away}"
+        if "meaning" in self.library.halves:
+            return "search by words and meaning"
+        return f"word search alone: {self.library.away}" if self.library.away else "word search"
 
     def _check_steps(self, practice: Practice, now: datetime) -> Iterator[Finding]:
         for step in self.library.steps(now):
@@ -911,6 +918,8 @@ _TOLD = {
     "nudge released": "released it from the review",
     "nudge reviewed": "closed it in the first review",
     "record looked at": "looked at the record",
+    "sop file sent": "sent an SOP file to be imported",
+    "sop file refused": "sent a file and may not",
 }
 """Evidence in a sentence, after the name of who did it."""
 

@@ -62,6 +62,8 @@ class _Turn:
     as_of: datetime | None = None
     last: Conversation | None = None
     notes: tuple[Wording, ...] = ()
+    foreign: bool = False
+    """In another language than the SOPs."""
 
     @property
     def at(self) -> datetime:
@@ -119,8 +121,8 @@ def _asked(engine: Engine, house: House, library: Library, person: Person, quest
     asker = people.principal_of(house.practice, person, question.at)
     if not asker.roles:
         return _told("no_role_today")
-    tongue = "en" if library.multilingual else intents.tongue(question.text)
-    if tongue != "en":
+    tongue = intents.tongue(question.text)
+    if tongue != "en" and not library.multilingual:
         return Reply(replies.declined(tongue, in_charge(house, person, question.at)))
     with read(engine) as session:
         last = _last(session, person, question)
@@ -128,7 +130,7 @@ def _asked(engine: Engine, house: House, library: Library, person: Person, quest
     read_as = _without_patients(house, question.text)
     if read_as.withheld:
         return _told("withheld")
-    turn = _turn(house, library, person, asker, question, last, busy=busy)
+    turn = replace(_turn(house, library, person, asker, question, last, busy=busy), foreign=tongue != "en")
     turn = replace(turn, notes=(*turn.notes, cards.left_out(read_as.found))) if read_as.found else turn
     for _ in range(TRIES):
         found = _nothing(turn) if out else _worded(turn, _searched(turn))
@@ -201,10 +203,10 @@ def _searched(turn: _Turn) -> Found:
     """What the library says; a question that leans on the one before is asked together with it first."""
 
     def ask(text: str) -> Found:
-        return turn.library.ask(text, turn.asker, turn.at, as_of=turn.as_of)
+        return turn.library.ask(text, turn.asker, turn.at, as_of=turn.as_of, foreign=turn.foreign)
 
     last = turn.last
-    if last is None or not last.sop or not intents.leans(turn.text):
+    if turn.foreign or last is None or not last.sop or not intents.leans(turn.text):
         return ask(turn.text)
     if (found := _of_the_step(turn, last)) is not None:
         return found
@@ -278,6 +280,10 @@ def _shown(turn: _Turn, found: Found, ref: str = "", mine: Sequence[NudgeView] =
 def _answer(turn: _Turn, found: Answer, ref: str, mine: Sequence[NudgeView], notes: list[Wording]) -> Reply:
     every = (*found.quotes, *found.also)
     private = not _open_to_all(turn.library, every)
+    rest: Sequence[Quote] = ()
+    if private and turn.question.surface == "channel":
+        found, rest = _for_everybody(turn.library, found)
+        every, private = (*found.quotes, *found.also), not rest
     in_company = turn.question.surface == "channel" and not private
     first = found.quotes[0]
     overdue = dict.fromkeys(q.title for q in found.quotes if q.review_overdue)
@@ -292,7 +298,18 @@ def _answer(turn: _Turn, found: Answer, ref: str, mine: Sequence[NudgeView], not
         can_walk=bool(first.number and turn.as_of is None and not in_company),
         claims=[claim.text for claim in found.worded.claims] if found.worded else (),
     )
-    return Reply(card, private=private)
+    return Reply(card, private=private, rest=replies.rest([replies.quoted(q) for q in rest]) if rest else None)
+
+
+def _for_everybody(library: Library, found: Answer) -> tuple[Answer, Sequence[Quote]]:
+    """An answer in a channel as everybody there may read it, and what of it is for its asker alone; as it is and nothing, where
+    not even its first quote may be read by everybody, or a model made one text of all."""
+    if found.worded or not _open_to_all(library, found.quotes[:1]):
+        return found, ()
+    quotes = tuple(q for q in found.quotes if _open_to_all(library, [q]))
+    also = tuple(q for q in found.also if _open_to_all(library, [q]))
+    rest = [q for q in (*found.quotes, *found.also) if q not in (*quotes, *also)]
+    return replace(found, quotes=quotes, also=also), rest
 
 
 def _open_to_all(library: Library, quotes: Sequence[Quote]) -> bool:

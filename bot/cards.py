@@ -137,6 +137,25 @@ class Asked:
         return redact(self.words, self.known)
 
 
+_OF_FILES = frozenset({"mb"})
+"""Words beside a number that say nothing of anybody."""
+
+
+@dataclass(frozen=True)
+class Filed:
+    """Words out of a file that somebody sent us, or its name, as they are told what became of it: redacted, one line, cut."""
+
+    words: str
+    known: tuple[str, ...] = ()
+    patients: phi.Known = phi.NOBODY
+    most: int = 160
+
+    def __str__(self) -> str:
+        read_as = phi.clean(self.words, staff=self.known, known=self.patients, spoken=_OF_FILES)
+        said = " ".join(read_as.text.split())
+        return said if len(said) <= self.most else f"{said[: self.most - 1].rstrip()}…"
+
+
 @dataclass(frozen=True)
 class Age(_Typed):
     """A length of time in its largest sensible unit: "9 days", "5 hours"."""
@@ -178,7 +197,25 @@ class Token:
         return self.word
 
 
-Sayable = Money | Count | When | Day | Dated | Age | Asked | Ref | Token | Person | Role | Site | Rule | SopText | Wording | int
+Sayable = (
+    Money
+    | Count
+    | When
+    | Day
+    | Dated
+    | Age
+    | Asked
+    | Filed
+    | Ref
+    | Token
+    | Person
+    | Role
+    | Site
+    | Rule
+    | SopText
+    | Wording
+    | int
+)
 
 
 def say(template: str, **values: Sayable) -> Wording:
@@ -198,7 +235,7 @@ def _spoken(value: Sayable) -> str:
             return value.name
         case Role() | Rule():
             return value.title
-        case Money() | Count() | When() | Day() | Dated() | Age() | Asked() | Ref() | Token():
+        case Money() | Count() | When() | Day() | Dated() | Age() | Asked() | Filed() | Ref() | Token():
             return str(value)
         case bool():
             raise UnsafeText("a truth value has no words")
@@ -763,6 +800,15 @@ NOTICES: dict[str, str] = {
     "say_answer": "Type your answer first: it goes to whoever asked, as your words.",
     "not_yours": "This question was put to somebody else.",
     "withheld": "I could not make sure that your message names no patient, so I did not read it. Ask in other words.",
+    "no_files": "SOP files are taken from the people who own or approve SOPs and from those in charge of a site. I did not "
+    "open yours: please give it to one of them. You can ask me anything in words.",
+    "no_file": "Choose a file first: Word (.docx), PDF, HTML, Markdown, text, or a zip of them.",
+    "file_gone": "It is no longer where it was sent from. Please send it again.",
+    "file_forbidden": "I was not let in to where it is kept. Please send it again; if that does not help, whoever runs "
+    "Holdfast should run its check.",
+    "file_too_large": "It is too large: at most 50 MB. Save it again with smaller pictures, or split it.",
+    "file_elsewhere": "It is kept in a place that I fetch nothing from. Save it to your own computer, and send it from there.",
+    "file_unreachable": "It could not be fetched in time. Please send it again in a minute.",
     "gone": "That button belongs to something that no longer exists.",
     "try_later": "Something went wrong on our side and I could not answer. It is in the log; please ask again.",
     "failed": "Something went wrong on our side, and nothing was changed. It is in the log; try again.",

@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, BinaryIO, Literal, Protocol
 
 Kind = Literal[
     "answer", "nearest", "refusal", "checklist", "nudge", "escalation", "exception", "review", "digest", "my_day", "notice",
@@ -214,6 +214,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Attached:
+    """A file that came with something heard: enough to fetch it later.
+
+    name  as its sender called it; kept without what could name a patient
+    id    the platform's id of it, where it has one
+    url   where it can be fetched, where the platform says so; forgotten when the answer is given
+    size  bytes; 0 where nobody said
+    """
+
+    name: str
+    id: str = ""
+    url: str = field(default="", repr=False)
+    size: int = 0
+
+
+@dataclass(frozen=True)
 class Heard:
     """Something a person did on a chat platform, as its edge understood it. Kept before the platform is answered.
 
@@ -222,6 +238,7 @@ class Heard:
     account   the platform's id of the person
     text      what was typed; redacted when it is kept
     details   what this platform needs to answer, beyond the place: ids and addresses, never what a person typed
+    files     what was sent along with it
     """
 
     key: str
@@ -234,14 +251,17 @@ class Heard:
     target: str = ""
     note: str = ""
     details: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Attached, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "details": dict(self.details), "at": self.at.isoformat()}
+        files = [asdict(file) for file in self.files]
+        return {**asdict(self), "details": dict(self.details), "at": self.at.isoformat(), "files": files}
 
 
 def heard_from_json(data: Mapping[str, Any]) -> Heard:
     """What `Heard.as_json` wrote."""
-    return Heard(**{**data, "place": Place(**data["place"]), "at": datetime.fromisoformat(data["at"])})
+    files = tuple(Attached(**file) for file in data.get("files", ()))
+    return Heard(**{**data, "place": Place(**data["place"]), "at": datetime.fromisoformat(data["at"]), "files": files})
 
 
 @dataclass(frozen=True)
@@ -253,6 +273,7 @@ class Reply:
     took      for a press: it took effect, so the pressed message becomes this card; False: show it beside, to them alone
     prompts   what this person might ask next, for a pane that offers suggestions
     nudge     the nudge that the card shows, so that it is edited in place wherever it stands
+    rest      what belongs to the answer and is for who asked alone, where the card itself is for everybody in the channel
     """
 
     card: Card | None
@@ -260,6 +281,7 @@ class Reply:
     took: bool = False
     prompts: tuple[Wording, ...] = ()
     nudge: str = ""
+    rest: Card | None = None
 
 
 @dataclass(frozen=True)
@@ -362,6 +384,10 @@ class Chat(Platform, Protocol):
         """The account with this e-mail address; None where there is none or the platform cannot tell. raises SendError"""
         ...
 
+    def fetch(self, heard: Heard, file: Attached, into: BinaryIO, limit: int) -> None:
+        """Write a file that came with something heard to `into`, if it has `limit` bytes at most. raises NotFetched"""
+        ...
+
     def probe(self) -> Sequence[str]:
         """What keeps this platform from working, each in one sentence that says what to do: a token, a scope, an address."""
         ...
@@ -424,6 +450,18 @@ class Front(Protocol):
     def reference(self, platform: str, address: str) -> Mapping[str, str]:
         """What `Known.reference` held for this address; empty where nothing is known."""
         ...
+
+
+class NotFetched(Exception):
+    """A file that was sent could not be had.
+
+    why  gone: it is no longer there. forbidden: we may not read it. too_large. elsewhere: it stands where we do not fetch from.
+         unreachable: no whole file came
+    """
+
+    def __init__(self, why: Literal["gone", "forbidden", "too_large", "elsewhere", "unreachable"]) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 class CannotKeep(Exception):

@@ -11,18 +11,21 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import BinaryIO
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import col
 
-from bot import accounts, asking, assistant, cards, digest, evidence, inbox, nudges
+from bot import accounts, asking, assistant, cards, digest, evidence, inbox, nudges, uploads
 from bot.cards import NOTICES, say
 from bot.chat import (
     AmbiguousSend,
     Ask,
+    Attached,
     CannotKeep,
     Card,
     Chat,
@@ -171,7 +174,8 @@ class Front:
             note = note if note in self.house().practice.people else ""
         else:
             note = ""
-        return replace(heard, text=asking.redacted(self.house(), heard.text), note=note)
+        files = tuple(replace(file, name=uploads.named(self.house(), file.name)) for file in heard.files)
+        return replace(heard, text=asking.redacted(self.house(), heard.text), note=note, files=files)
 
     # --- working ---------------------------------------------------------------------------------------------------------
 
@@ -192,7 +196,8 @@ class Front:
         try:
             with self._guard:
                 typed = self._typed.get(heard.key, heard.text)
-            reply = self._reply(replace(heard, text=typed))
+            with inbox.holding(self.engine, taken, self.now) if heard.files else nullcontext():
+                reply = self._reply(replace(heard, text=typed))
         except SendError as later:  # the platform would not say whose account it is
             self._later(taken, later.reason, None if later.permanent else later.retry_after_s)
             return
@@ -227,8 +232,17 @@ class Front:
             log.exception("an answer could not be shown on %s", chat.name)
             self._later(taken, "a fault of ours", None)
         else:
+            if reply.rest is not None:
+                self._show_rest(chat, heard, reply.rest, again=taken.attempt > 1)
             self._note_shown(heard, reply, receipt)
             self._done(taken)
+
+    def _show_rest(self, chat: Chat, heard: Heard, rest: Card, *, again: bool) -> None:
+        """What not everybody in the channel may read. The answer stands without it, so it is tried once."""
+        try:
+            chat.show(heard, Reply(rest), again=again)
+        except (SendError, AmbiguousSend) as bad:
+            log.warning("what belongs to an answer could not be shown to its asker alone on %s: %s", chat.name, bad)
 
     def _done(self, taken: Taken, reason: str = "") -> None:
         inbox.finish(self.engine, taken, self.now(), reason)
@@ -294,7 +308,7 @@ class Front:
                 return Reply(None, prompts=tuple(asking.examples(self.house(), person, self.now())))
             case "joined":
                 return Reply(cards.welcome(person))
-        return self._asked(person, heard, keep=keep)
+        return self._brought(person, heard) if uploads.is_meant(heard) else self._asked(person, heard, keep=keep)
 
     def _left(self, heard: Heard) -> Reply:
         """An account, or a whole workspace, can no longer be written to."""
@@ -361,6 +375,15 @@ class Front:
             return self._page(person, heard)
         question = Ask(person.id, words, self.now(), heard.place.surface, _thread(heard), heard.place.platform)
         return asking.ask(self.engine, self.house(), self.library, self.feeds(), question, keep=keep)
+
+    def _brought(self, person: Person, heard: Heard) -> Reply:
+        chat = self.chats()[heard.place.platform]
+
+        def fetch(file: Attached, into: BinaryIO, limit: int) -> None:
+            chat.fetch(heard, file, into, limit)
+
+        key, now = heard.key, self.now()
+        return uploads.receive(self.engine, self.house(), self.library, person, heard.files, fetch, key=key, at=now)
 
     def _page(self, person: Person, heard: Heard) -> Reply:
         if not self.settings.url:

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -180,7 +181,32 @@ def give_up(engine: Engine, taken: Taken, now: datetime, reason: str) -> None:
 
 
 def _end(session: Session, taken: Taken, state: str, now: datetime, reason: str) -> None:
-    _set(session, taken, state=state, ended_at=now, lease_until=None, reason=reason[:200])
+    heard = taken.heard
+    files = tuple(replace(file, url="") for file in heard.files)  # a link that opens a file is a key, and is needed no longer
+    told = {"heard": replace(heard, files=files).as_json()} if files else {}
+    _set(session, taken, state=state, ended_at=now, lease_until=None, reason=reason[:200], **told)
+
+
+@contextmanager
+def holding(engine: Engine, taken: Taken, clock: Callable[[], datetime]) -> Iterator[None]:
+    """Keep the lease of a row whose answer takes long, until the block ends."""
+    over = threading.Event()
+
+    def renew() -> None:
+        while not over.wait(LEASE.total_seconds() / 3):
+            try:
+                with write(engine) as session:
+                    _set(session, taken, lease_until=clock() + LEASE)
+            except SQLAlchemyError as bad:  # the lease lasts for two more tries
+                log.warning("a lease could not be renewed (%s)", type(bad).__name__)
+
+    renewing = threading.Thread(target=renew, name="lease", daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        over.set()
+        renewing.join(timeout=5)
 
 
 def _set(session: Session, taken: Taken, **values: object) -> None:

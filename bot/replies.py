@@ -64,6 +64,12 @@ def answer(
     )
 
 
+def rest(quotes: Sequence[StepQuote]) -> Card:
+    """The further sources of an answer that not everybody in its channel may read."""
+    text = say("This belongs to the answer in the channel, and not everybody there may read it.")
+    return Card("answer", say("For you alone"), text, sources=tuple(q.source() for q in quotes))
+
+
 def _stands(standing: Standing) -> tuple[Fact, ...]:
     facts = []
     if standing.core and standing.local and standing.site:

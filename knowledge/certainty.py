@@ -25,6 +25,9 @@ FIRST = 5
 OTHER_SHARE = 0.5
 """Of meaning, where nothing was measured for an embedder."""
 
+STANDS_OUT = 0.3
+"""Of the way from the middle of the library to its nearest passage, what lies between that and the tenth: then it states it."""
+
 Outcome = Literal["answer", "nearest", "refusal"]
 
 
@@ -89,6 +92,24 @@ def signals(
     topic, certainty = (sum(weight * values[name] for name, weight in weights.items()) for weights in (used.topic, used.answer))
     outcome: Outcome = "refusal" if topic <= 0 else "answer" if certainty > 0 else "nearest"
     return Signals(values, topic, certainty, outcome)
+
+
+def by_meaning(cosines: Scores, mask: Mask, elsewhere: float) -> Signals:
+    """How well passages meet a question in another language than theirs, by its cosines alone, for any embedder.
+
+    Nothing but cosines of this one question are compared, because a cosine means something else to each embedder: whether a
+    passage is nearer than any sentence about the rest of life, and whether the first passages stand out from the library.
+    Where that is not known, what comes near is shown as that.
+    """
+    import numpy as np
+
+    known = np.sort(cosines[mask & ~np.isnan(cosines)])[::-1]
+    values = _by_meaning(cosines, mask) | {"elsewhere": elsewhere}
+    topic = 0.0 if math.isnan(elsewhere) else values["cosine"] - elsewhere
+    certainty = values["gap"] - STANDS_OUT * (values["cosine"] - float(np.median(known)))
+    if topic < 0:
+        return Signals(values, topic, certainty, "refusal")
+    return Signals(values, topic, certainty, "answer" if certainty > 0 and topic > 0 else "nearest")
 
 
 def _by_words(asked: Sequence[str], best: Sequence[int], bm25: Scores, mask: Mask, lexical: Lexical) -> dict[str, float]:

@@ -26,6 +26,7 @@ Unreadable = Unconvertible
 TEXT = frozenset({".md", ".markdown", ".txt"})
 KNOWN = frozenset({*READERS, *LEGACY, ".zip"})
 """Suffixes of documents, read or refused with what to do; a file with another suffix in a folder is passed over."""
+NO_DOCUMENT = "This is not a document: SOPs are Word (.docx), PDF, HTML, Markdown or text files, or a zip of them."
 MAX_TEXT_BYTES = 5_000_000
 MAX_BYTES = 50_000_000
 """A document with its pictures, or an archive of them: it is handed to the child in small pieces, never held here."""
@@ -117,7 +118,7 @@ def read_document(path: Path, member: str = "", why: str = "") -> Converted:
     if suffix in LEGACY:
         raise Unreadable(LEGACY[suffix])
     if suffix not in READERS or not path.is_file():
-        raise Unreadable("This is not a document: SOPs are Word (.docx), PDF, HTML, Markdown or text files, or a zip of them.")
+        raise Unreadable(NO_DOCUMENT)
     if suffix in TEXT and not member and len(data := _small(path)) < SHORT:
         return plain.convert(data, path.name)
     answer = _ask(path, PurePosixPath(member).name or path.name, member)

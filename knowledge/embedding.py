@@ -11,6 +11,7 @@ import hashlib
 import importlib.util
 import json
 import logging
+import re
 import subprocess
 import sys
 import threading
@@ -35,6 +36,14 @@ PACKAGED_WEIGHTS = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128
 """SHA-256 of its model.safetensors: the published all-MiniLM-L6-v2, revision 1110a243. Its bytes are trusted, not its name."""
 MAX_TOKENS = 256
 """Where a model does not say how much of a text it reads."""
+_MANY_LANGUAGES = 90_000
+"""Word pieces: models of one language have 30,000 to 60,000 of them, those of a hundred languages 105,000 and more."""
+_SPEAKS_MANY = re.compile(
+    r"multiling|m3\b|m3[-_]|labse|\be5-mistral|jina-embeddings-v[3-9]|jina-embeddings-v2-base-(?:de|es|zh)|arctic-embed(?:.*v)?-?[2-9]"
+    r"|gemini-embedding|embeddinggemma|qwen3-embedding|text-embedding-3|embed-v[4-9]|voyage-[3-9]|nomic-embed-text-v2"
+    r"|paraphrase-xlm|xlm-r|distiluse.*-v2|titan-embed-text-v2|nova-.*embed",
+    re.IGNORECASE,
+)
 BATCH = 8
 """Texts at once, of about one length: more of them need more memory and no less time."""
 WRITING_LIMIT_S = 300.0
@@ -51,6 +60,7 @@ class Embedder(Protocol):
 
     id          names the model, its weights and how they are run: vectors of different ids are never compared
     max_tokens  what stands in a text after so many word pieces is not read
+    multilingual   it puts a question and its translation near to each other, as far as its name or its vocabulary says
     """
 
     @property
@@ -61,6 +71,9 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int: ...
+
+    @property
+    def multilingual(self) -> bool: ...
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         """float32 (texts, dimension), each row of unit length. raises EmbeddingError"""
@@ -91,6 +104,10 @@ class Remembering:
     def max_tokens(self) -> int:
         return self._embedder.max_tokens
 
+    @property
+    def multilingual(self) -> bool:
+        return self._embedder.multilingual
+
     def documents(self, texts: Sequence[str]) -> Vectors:
         return self._embedder.documents(texts)
 
@@ -104,6 +121,11 @@ class Remembering:
             while len(self._known) > self.LAST:
                 del self._known[next(iter(self._known))]
         return vector
+
+
+def speaks_many(name: str) -> bool:
+    """Whether a model of this name is known to read many languages; one that is not known does not."""
+    return _SPEAKS_MANY.search(name) is not None
 
 
 def chosen(model: str, model_dir: Path | None, cache: Path) -> Embedder | None:
@@ -159,6 +181,11 @@ class Local:
     def max_tokens(self) -> int:
         stated = _json(self._folder / "sentence_bert_config.json").get("max_seq_length") or MAX_TOKENS
         return min(int(stated), int(self._config.get("max_position_embeddings", MAX_TOKENS)))
+
+    @cached_property
+    def multilingual(self) -> bool:
+        words = _json(self._folder / "config.json").get("vocab_size")
+        return speaks_many(self._folder.name) or (isinstance(words, int) and words >= _MANY_LANGUAGES)
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         import numpy as np
@@ -318,6 +345,7 @@ class _Hosted:
 
     def __init__(self, name: str) -> None:
         self.id = name
+        self.multilingual = speaks_many(name)
         self._lock = threading.Lock()
         self._opened: Embeddings | None = None
 

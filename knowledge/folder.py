@@ -136,7 +136,7 @@ class _Told:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self.id, self.dimension, self.max_tokens = embedder.id, embedder.dimension, embedder.max_tokens
-        self.question = embedder.question
+        self.question, self.multilingual = embedder.question, embedder.multilingual
 
     def documents(self, texts: Sequence[str]) -> Vectors:
         import numpy as np

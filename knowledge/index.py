@@ -226,6 +226,23 @@ class Index:
             signals = replace(signals, outcome="nearest")  # the thread is about this document: its topic is no other
         return Found(hits, signals, degraded, np.where(mask, mixed, -np.inf))
 
+    def search_by_meaning(self, question: str, mask: Mask, k: int = 10) -> Found:
+        """As `search`, for a question in another language than the passages': nothing but meaning can find or judge them."""
+        import numpy as np
+
+        if not mask.any() or self.meaning is None:
+            return Found()
+        cosines = self.meaning.scores(question, mask)
+        known = mask & ~np.isnan(cosines)
+        if not known.any():
+            return Found(degraded=True)
+        places = np.flatnonzero(known)
+        score = _scaled(cosines, known)
+        best = places[np.argsort(-cosines[places], kind="stable")][:k]
+        hits = tuple(Hit(int(n), self.entries[n], float(score[n]), {self.meaning.name: float(cosines[n])}) for n in best)
+        signals = certainty.by_meaning(cosines, mask, self.meaning.elsewhere(question, mask))
+        return Found(hits, signals, scores=np.where(known, score, -np.inf))
+
     def _ranked(self, text: str, mask: Mask) -> tuple[dict[str, Scores], bool, Scores]:
         """What each half scores, whether meaning is among them, and both together."""
         import numpy as np

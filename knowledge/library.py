@@ -251,12 +251,7 @@ class _Shelf:
 
 
 class Library:
-    """The installed library. Holds no connection; `read` and `write` open one transaction each when it is needed.
-
-    multilingual   its embedder knows other languages than English, so a question in one of them can be searched
-    """
-
-    multilingual = False
+    """The installed library. Holds no connection; `read` and `write` open one transaction each when it is needed."""
 
     def __init__(
         self,
@@ -276,7 +271,7 @@ class Library:
         """
         self._phrases, self._calibrated = phrases, Calibrated(calibrated) if calibrated else None
         self._read, self._write, self._wording = read, write, wording
-        embedder = embedder and Remembering(embedder)
+        self._embedder = embedder = embedder and Remembering(embedder)
         self._store = vectors.Store(embedder, read, write, folder) if embedder and folder else None
         self._elsewhere = Elsewhere(embedder) if embedder else None
         self._newest: dict[str, int] = {}
@@ -301,12 +296,13 @@ class Library:
             return self._steps(session, shelf, edition).get(step) if edition else None
 
     def ask(
-        self, question: str, asker: Principal, at: datetime, *, as_of: datetime | None = None
+        self, question: str, asker: Principal, at: datetime, *, as_of: datetime | None = None, foreign: bool = False
     ) -> Answer | Nearest | Refusal:
         """What the SOPs say to this person, verbatim; or what comes near; or that they do not, what was searched, who owns it.
 
         at       now: the asker may read what is open to them now
         as_of    answer from the versions that were in force then; left out, from those in force now
+        foreign  the question is in another language than the SOPs: it is found and judged by meaning alone
         raises NoPrincipal   the asker has no name, no role or no site
         """
         with self._read() as session:
@@ -317,7 +313,10 @@ class Library:
             if as_of is not None:  # an old version may have been open to more people than today's is
                 still = {e.sop for e in shelf.in_force(at) if _may_read(e, asker)}
                 mask = mask & _of_docs(found_in, {doc for doc, e in current.items() if e.sop in still})
-            found = self._calibrate(found_in, found_in.search(question[:MAX_QUESTION], mask, k=30))
+            if foreign:
+                found = found_in.search_by_meaning(question[:MAX_QUESTION], mask, k=30)
+            else:
+                found = self._calibrate(found_in, found_in.search(question[:MAX_QUESTION], mask, k=30))
             if self._phrases and as_of is None:
                 found = _named(found_in, found, mask, named(question[:MAX_QUESTION], self._phrases(session)))
             sources: list[list[Quote]] = []
@@ -433,6 +432,12 @@ class Library:
             known = {(e.sop, e.version): e for e in tables.editions(session)}
         return all((e := known.get(each)) is not None and "all" in e.roles and "all" in e.sites for each in sops)
 
+    def keepers(self, at: datetime) -> frozenset[str]:
+        """The roles that own or approve an SOP in force."""
+        with self._read() as session:
+            current = self._shelf(session).in_force(at)
+        return frozenset(role for edition in current for role in (edition.owner, edition.approver) if role)
+
     def find(self, question: str, asker: Principal, at: datetime, k: int = 10) -> tuple[Hit, ...]:
         """The passages in force at `at` that this person may read and that meet the question best, best first.
 
@@ -476,6 +481,11 @@ class Library:
     def halves(self) -> tuple[str, ...]:
         """The ways of searching that answer now."""
         return ("bm25", "meaning") if self._store and not self._store.away else ("bm25",)
+
+    @property
+    def multilingual(self) -> bool:
+        """Whether a question in another language than English can be searched just now."""
+        return bool(self._embedder and self._embedder.multilingual and "meaning" in self.halves)
 
     @property
     def away(self) -> str:

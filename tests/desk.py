@@ -65,6 +65,8 @@ SENTENCES: dict[NoticeCode, str] = {
     "sign_in_first": "Say page to Holdfast, and open its link.",
     "link_over": "That link is over: say page for a new one.",
     "too_many_tries": "Too many tries: wait a minute.",
+    "file_too_large": "It is too large.",
+    "no_file": "Choose a file first.",
     "failed": "That did not work; the log says why.",
 }
 
@@ -91,6 +93,7 @@ class FakeDesk:
         self.clock = START
         self.console = Console(engine, lambda: self.clock)
         self.pressed: list[tuple[str, str, str, str]] = []
+        self.brought: list[tuple[str, str, bytes, str]] = []
         self._keys: dict[str, Card] = {}
         self._work: dict[str, Work] = {}
         self._trail: dict[str, list[TrailRow]] = {}
@@ -183,6 +186,16 @@ class FakeDesk:
             card = Card(
                 "refusal", Wording("Not in our SOPs"), Wording("I searched 6 SOPs that you may read. Ask your manager.")
             )
+        self.console.reply(person, card)
+        return card
+
+    def may_bring(self, person: str) -> bool:
+        return person == "mona"
+
+    def bring(self, person: str, name: str, path: Path, key: str) -> Card:
+        self.brought.append((person, name, path.read_bytes(), key))
+        self.console.hear(person, "A file")
+        card = Card("reply", Wording("Draft: Opening the office"), Wording("Nobody is answered from a draft."))
         self.console.reply(person, card)
         return card
 

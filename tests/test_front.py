@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 from sqlmodel import select
 
 from bot import signin
 from bot.app import Holdfast
-from bot.chat import Card, Chat, Heard, Known, Place, Receipt, Reply
+from bot.chat import Attached, Card, Chat, Heard, Known, NotFetched, Place, Receipt, Reply
 from bot.records import Incoming, read
 from bot.signin import SignedIn
 from tests.behaviour.small import PRACTICE, STALLED, START, Claim, Opens, Small, at
@@ -58,6 +58,9 @@ class Remembers:
 
     def by_email(self, email: str) -> Known | None:
         return next((Known(a, "T1", email, a) for a, known in self.emails.items() if known == email), None)
+
+    def fetch(self, heard: Heard, file: Attached, into: BinaryIO, limit: int) -> None:
+        raise NotFetched("gone")
 
     def probe(self) -> Sequence[str]:
         return ()

@@ -811,3 +811,61 @@ def test_a_short_token_is_refused(desk: FakeDesk) -> None:
     """A guessable address would open the practice to the network."""
     with pytest.raises(CannotServe, match="16 or more"):
         Page(desk, "short", [HOST])
+
+
+# --- a file ----------------------------------------------------------------------------------------------------------------
+
+
+def brought(client: TestClient, data: bytes, name: str = 'Öffnen "1".docx', **fields: str) -> tuple[int, str]:
+    """Send the form that holds a file; the status and the page that came."""
+    fields = {"form": form_token(client), "as": "mona", "key": "k1"} | fields
+    answer = client.post("file", data=fields, files={"file": (name, data)} if name else {"none": (None, "")})
+    return answer.status_code, answer.text
+
+
+def test_a_file_reaches_the_desk_byte_by_byte_and_its_report_is_in_the_chat(client: TestClient, desk: FakeDesk) -> None:
+    """Lost: a Word file is damaged on its way, or nobody learns what became of it."""
+    assert "Bring an SOP file" in client.get("./?as=mona").text
+    assert "Bring an SOP file" not in client.get("./?as=bea").text
+    data = bytes(range(256)) * 700 + b"\r\n--not the end--\r\n"
+    status, page = brought(client, data)
+    assert status == 200 and "Draft: Opening the office" in page
+    ((person, name, kept, key),) = desk.brought
+    assert (person, kept, key) == ("mona", data, "page:mona:k1") and name.endswith(".docx") and "ffnen" in name
+    assert brought(client, b"", "empty.md")[0] == 200 and desk.brought[-1][2] == b""
+
+
+def test_a_form_with_a_file_is_ours_alone(client: TestClient, desk: FakeDesk) -> None:
+    """Lost: another site's page sends our manager's browser an SOP of its own."""
+    assert brought(client, b"x", form="0" * 64)[0] == 403
+    assert brought(client, b"x", key="")[0] == 400
+    assert brought(client, b"x", "")[0] == 400 and "Choose a file first" in brought(client, b"x", "")[1]
+    other = {"origin": "http://elsewhere.example"}
+    assert (
+        client.post("file", data={"form": form_token(client)}, files={"file": ("a.md", b"x")}, headers=other).status_code == 403
+    )
+    assert client.post("file", data={"form": form_token(client), "as": "mona", "key": "k"}).status_code == 415
+    assert desk.brought == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"", b"--B", b"--B\r\n\r\n", b"junk", b"--B--\r\n", b"--B\r\nno end of the headers\r\n--B--",
+        b'--B\r\ncontent-disposition: form-data; name="form"\r\n\r\nx\r\n--B',
+        b"--B\r\n" + b"x: y\r\n" * 5000 + b"\r\n\r\n--B--", b"--B\r\n\r\n\r\n" * 50,
+        b'--B\r\ncontent-disposition: form-data; name="form"\r\n\r\n' + b"x" * 20_000 + b"\r\n--B--\r\n",
+    ],
+)  # fmt: skip
+def test_a_form_that_no_browser_sends_ends_in_a_sentence(client: TestClient, desk: FakeDesk, body: bytes) -> None:
+    """Lost: a bad body is a fault of ours, in the log and before the reader."""
+    answer = client.post("file", content=body, headers={"content-type": "multipart/form-data; boundary=B"})
+    assert answer.status_code in (400, 403) and "reference" not in answer.text
+    assert desk.brought == []
+
+
+def test_a_file_that_is_too_large_is_not_received_to_its_end(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lost: one upload fills the disk."""
+    monkeypatch.setattr("bot.platforms.console.page._FILE", 10_000)
+    status, page = brought(client, bytes(20_000))
+    assert status == 413 and "too large" in page

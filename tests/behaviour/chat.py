@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
+
+import pytest
 
 from bot.chat import Card
 from tests.behaviour.small import Small
@@ -42,6 +46,14 @@ class Chat(Protocol):
         """What comes back when a person types something."""
         ...
 
+    def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
+        """Ask in a channel with these others: what everybody there reads of the answer, and what its asker alone reads."""
+        ...
+
+    def send(self, person: str, name: str, data: bytes) -> Shown:
+        """What comes back when a person sends a file without a word."""
+        ...
+
     def press(self, person: str, label: str, note: str = "", *, about: str = "") -> Shown:
         """The card after pressing the button with this label on the newest card before this person that has it.
 
@@ -66,6 +78,15 @@ class ConsoleChat:
         card = self.small.holdfast.ask(person, words)
         self._replied.setdefault(person, []).append(card)
         return shown(card)
+
+    def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
+        pytest.skip("the page has no channels")
+
+    def send(self, person: str, name: str, data: bytes) -> Shown:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder, "sent")
+            path.write_bytes(data)
+            return shown(self.small.holdfast.bring(person, name, path, secrets.token_hex(8)))
 
     def press(self, person: str, label: str, note: str = "", *, about: str = "") -> Shown:
         for card in reversed(self._cards(person)):

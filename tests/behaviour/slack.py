@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
 
+import pytest
 from starlette.applications import Starlette
 
 from bot.platforms.slack.blocks import read_value
@@ -72,6 +73,31 @@ class SlackChat:
         assert fresh, f"nothing came back to {words[:40]!r}"
         return self._shown(person, fresh[-1])
 
+    def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
+        if not isinstance(self.slack, Slack):
+            pytest.skip("local-slack makes no channels by its control API")
+        user, dm = _at(person, self.slack)
+        channel = self.slack.channel("front-desk", [user, *(_ACCOUNTS[other] for other in others)])
+        before = {each["ts"] for each in self.slack.seen_by(user, dm)}
+        self.slack.mention(user, channel, words)
+        self.small.holdfast.work()
+        open_to_all = [each for each in self.slack.messages(channel) if each.get("user") == self.slack.bot]
+        known = {each["ts"] for each in open_to_all}
+        alone = [each for each in self.slack.seen_by(user, channel) if each["ts"] not in known and each.get("blocks")]
+        alone += [each for each in self.slack.seen_by(user, dm) if each["ts"] not in before]
+        return _all(open_to_all), _all(alone)
+
+    def send(self, person: str, name: str, data: bytes) -> Shown:
+        user, dm = _at(person, self.slack)
+        before = {message["ts"] for message in self.slack.seen_by(user, dm)}
+        if not isinstance(self.slack, Slack):
+            pytest.skip("local-slack shares no files by its control API")
+        self.slack.share(user, dm, name, data)
+        self.small.holdfast.work()
+        fresh = [each for each in self._messages(person) if each["ts"] not in before]
+        assert fresh, f"nothing came back to {name!r}"
+        return self._shown(person, fresh[-1])
+
     def press(self, person: str, label: str, note: str = "", *, about: str = "") -> Shown:
         for message in reversed(self._messages(person)):
             button = next((each for each in pressables(message["blocks"]) if each.label == label), None)
@@ -113,6 +139,10 @@ class SlackChat:
         user, dm = _at(person, self.slack)
         more = [each for each in self.slack.seen_by(user, dm) if each.get("thread_ts") == message["ts"] and _continues(each)]
         return read_blocks([block for each in (message, *more) for block in each["blocks"]])
+
+
+def _all(messages: Sequence[Json]) -> str:
+    return "\n".join(read_blocks(each["blocks"]).all for each in messages)
 
 
 def _at(person: str, slack: Workspace) -> tuple[str, str]:

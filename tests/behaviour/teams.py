@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -68,9 +68,23 @@ class TeamsChat:
             self._answers |= {posted.id for posted in fake.chat_of(person.id)}
 
     def ask(self, person: str, words: str) -> Shown:
+        return self._after(person, words, lambda: self.fake.say(person, words))
+
+    def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
+        channel = self.fake.add_channel("front-desk", [person, *others])
+        before = {posted.id for posted in (*self.fake.chat_of(person), *self.fake.messages(channel.id))}
+        self.fake.mention(person, channel, words)
+        self._work()
+        open_to_all, alone = self.fake.messages(channel.id), self.fake.chat_of(person)
+        return _all(open_to_all, before), _all(alone, before)
+
+    def send(self, person: str, name: str, data: bytes) -> Shown:
+        return self._after(person, name, lambda: self.fake.share(person, name, data))
+
+    def _after(self, person: str, words: str, act: Callable[[], Answer]) -> Shown:
         before = {posted.id for posted in self.fake.chat_of(person)}
-        answer = self.fake.say(person, words)
-        assert answer.status in (200, 202), f"{person} typed {words[:40]!r}, and the bot answered {answer.status}"
+        answer = act()
+        assert answer.status in (200, 202), f"{person} sent {words[:40]!r}, and the bot answered {answer.status}"
         self._work()
         fresh = [posted for posted in self.fake.chat_of(person) if posted.id not in before]
         assert fresh, f"nothing came back to {words[:40]!r}"
@@ -124,6 +138,12 @@ class TeamsChat:
     def _work(self) -> None:
         self.small.holdfast.work()
         assert not self.fake.faults, "\n".join(self.fake.faults)
+
+
+def _all(posted: Sequence[Posted], before: set[str]) -> str:
+    """Everything that can be read on the messages that were not there before."""
+    fresh = [each for each in posted if each.id not in before]
+    return "\n".join(each.activity.get("text", "") + (read_cards([each.card]).all if each.card else "") for each in fresh)
 
 
 def fill_in(button: Pressable, note: str) -> dict[str, str]:

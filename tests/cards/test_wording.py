@@ -20,7 +20,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from bot import cards, phi, replies, rules
-from bot.cards import Age, Asked, Count, Day, Money, NudgeView, Ref, StepQuote, Token, When, redact, say
+from bot.cards import Age, Asked, Count, Day, Filed, Money, NudgeView, Ref, StepQuote, Token, When, redact, say
 from bot.chat import Button, Card, Fact, Source, UnsafeText
 from bot.phi.lists import hidden, spans
 from bot.phi.shapes import HARMLESS
@@ -47,6 +47,7 @@ def builders() -> Iterator[tuple[str, Callable[..., Card], dict[str, Any]]]:
     standing = replies.Standing(house.NOON.date(), role, person, (quote.sop_title, 1), (quote.sop_title, 2), site)
     more = {"standing": standing, "mine": [view], "ref": "K7Q29F4M"}
     yield "answer with all", replies.answer, {"lead": quote.text, "quotes": [quote], **more}
+    yield "rest", replies.rest, {"quotes": [quote]}
     yield "refusal", replies.refusal, {"searched": [quote.sop_title], "ask": role, "ref": "K7Q29F4M", "notes": [say("Note.")]}
     near = {"candidates": [quote], "ask": person, "ref": "K7Q29F4M", "notes": [say("Note.")]}
     yield "nearest", replies.nearest, near
@@ -107,6 +108,15 @@ def test_what_was_asked_is_redacted_as_it_is_said_and_only_for_the_owner() -> No
     assert "Gonzalez" not in said and "1961" not in said and "Bea Ortiz" in said
     makers = {file.name for file in (TOP / "bot").rglob("*.py") if re.search(r"\bAsked\(", file.read_text("utf-8"))}
     assert makers == {"cards.py", "asking.py", "learning.py"}
+
+
+def test_words_out_of_a_file_are_redacted_as_they_are_said_and_only_to_its_sender() -> None:
+    """Lost: a patient's name that stood in a file's comment travels to a chat service in the report on it."""
+    said = say("{said}", said=Filed("a comment: call Maria Gonzalez, born 03/14/1961,\nor Bea Ortiz", ("Bea Ortiz",)))
+    assert "Gonzalez" not in said and "1961" not in said and "Bea Ortiz" in said and "\n" not in said
+    assert str(Filed("word " * 100, most=20)) == "word word word word…"
+    makers = {file.name for file in (TOP / "bot").rglob("*.py") if re.search(r"\bFiled\b", file.read_text("utf-8"))}
+    assert makers == {"cards.py", "uploads.py", "app.py"}
 
 
 @pytest.mark.parametrize("state", ["open", "acknowledged", "said_done", "snoozed", "exception_asked", "excepted", "closed"])

@@ -45,15 +45,15 @@ ACK_S = 3.0
 TRIGGER_S = 3.0
 RESPONSE_USES = 5
 SCOPES = (
-    "app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write", "commands", "groups:history",
-    "groups:read", "im:history", "im:read", "im:write", "mpim:history", "reactions:write", "team:read", "users:read",
-    "users:read.email",
+    "app_mentions:read", "assistant:write", "channels:history", "channels:read", "chat:write", "commands", "files:read",
+    "groups:history", "groups:read", "im:history", "im:read", "im:write", "mpim:history", "reactions:write", "team:read",
+    "users:read", "users:read.email",
 )  # fmt: skip
 _NEEDS = {
     "chat.postMessage": "chat:write", "chat.update": "chat:write", "chat.postEphemeral": "chat:write",
     "chat.delete": "chat:write", "conversations.open": "im:write", "conversations.list": "channels:read",
     "conversations.info": "channels:read", "conversations.history": "channels:history",
-    "conversations.replies": "channels:history", "users.info": "users:read",
+    "conversations.replies": "channels:history", "files.info": "files:read", "users.info": "users:read",
     "users.list": "users:read", "users.lookupByEmail": "users:read.email", "assistant.threads.setStatus": "assistant:write",
     "assistant.threads.setSuggestedPrompts": "assistant:write", "assistant.threads.setTitle": "assistant:write",
 }  # fmt: skip
@@ -150,6 +150,26 @@ class User:
 
 
 @dataclass
+class File:
+    """A file that somebody shared. `status`: what whoever fetches it is answered; `leads_to`: where that sends them."""
+
+    id: str
+    name: str
+    data: bytes
+    url: str
+    status: int = 200
+    leads_to: str = ""
+    fetched: int = 0
+
+    def as_json(self) -> Json:
+        name = self.name.rsplit(".", 1)[-1]
+        return {
+            "id": self.id, "name": self.name, "title": self.name, "filetype": name, "size": len(self.data), "mode": "hosted",
+            "is_external": False, "url_private": self.url, "url_private_download": self.url,
+        }  # fmt: skip
+
+
+@dataclass
 class Channel:
     id: str
     name: str
@@ -205,6 +225,7 @@ class Slack:
         self.homes: dict[str, Json] = {}
         self.prompts: dict[tuple[str, str], Json] = {}
         self.statuses: list[tuple[str, str, str]] = []
+        self.files: dict[str, File] = {}
         self.titles: dict[tuple[str, str], str] = {}
         self.calls: list[Call] = []
         self.delivered: list[Delivered] = []
@@ -329,6 +350,15 @@ class Slack:
         if f"<@{self.bot}>" in text and kind != "im":
             self.event({**event, "type": "app_mention"})
         return message
+
+    def share(self, user: str, channel: str, name: str, data: bytes, text: str = "") -> File:
+        """A person sends a file, with words beside it or none."""
+        id = self._new("F")
+        slug = "".join(char if char.isalnum() or char == "." else "_" for char in name.lower())
+        url = f"{self.url.removesuffix('api/')}files-pri/{self.team}-{id}/download/{slug}"
+        file = self.files[id] = File(id, name, data, url)
+        self.say(user, channel, text, subtype="file_share", files=[file.as_json()], upload=False)
+        return file
 
     def mention(self, user: str, channel: str, text: str, thread: str = "") -> Json:
         return self.say(user, channel, f"<@{self.bot}> {text}", thread)
@@ -735,6 +765,23 @@ class Slack:
         answer = _page(a, "messages", [{key: m[key] for key in m.keys() - hidden} for m in found], 28)
         return {**answer, "has_more": bool(answer["response_metadata"]["next_cursor"])}
 
+    def _api_files_info(self, a: Json) -> Json:
+        file = self.files.get(str(a.get("file", "")))
+        if file is None:
+            raise ApiError("file_not_found")
+        return {"file": file.as_json()}
+
+    def serve_file(self, web: _Request, path: str, token: str) -> None:
+        """A file's bytes, to who shows the bot's token; others are sent to the page where people sign in."""
+        file = next((each for each in self.files.values() if urlsplit(each.url).path == path), None)
+        if file is None:
+            web.answer_bytes(404, b"", {})
+        elif token != self.bot_token or "files:read" not in self.scopes or file.leads_to:
+            web.answer_bytes(302, b"", {"Location": file.leads_to or "https://fake.slack.com/?redir=%2Ffiles-pri"})
+        else:
+            file.fetched += 1
+            web.answer_bytes(file.status, file.data if file.status == 200 else b"", {})
+
     def _api_users_info(self, a: Json) -> Json:
         return {"user": self._user(a).as_json(self.team, with_email="users:read.email" in self.scopes)}
 
@@ -1078,16 +1125,20 @@ class _Request(BaseHTTPRequestHandler):
             client, _, password = base64.b64decode(secret).decode().partition(":")
             arguments |= {"client_id": client, "client_secret": password}
         token = secret if kind == "Bearer" else str(arguments.pop("token", "") or "")
-        if path.startswith("/actions/"):
+        if path.startswith("/files-pri/"):
+            self.server.slack.serve_file(self, path, token)
+        elif path.startswith("/actions/"):
             self.server.slack._handle_hook(self, path.removeprefix("/actions/"), arguments)
         else:
             self.server.slack._handle(self, path.removeprefix("/api/"), token, arguments)
 
     def answer(self, status: int, body: Json, headers: Mapping[str, str]) -> None:
-        data = json.dumps(body).encode()
+        self.answer_bytes(status, json.dumps(body).encode(), {"Content-Type": "application/json; charset=utf-8", **headers})
+
+    def answer_bytes(self, status: int, data: bytes, headers: Mapping[str, str]) -> None:
         with suppress(OSError):  # nobody may be waiting any more
             self.send_response(status)
-            for name, value in {"Content-Type": "application/json; charset=utf-8", **headers}.items():
+            for name, value in headers.items():
                 self.send_header(name, value)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()

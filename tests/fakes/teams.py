@@ -48,6 +48,7 @@ SECRET = "the-bot's-own-secret"
 ISSUER = "https://api.botframework.com"
 BOT = f"28:{APP}"
 CARD = "application/vnd.microsoft.card.adaptive"
+FILE = "application/vnd.microsoft.teams.file.download.info"
 KEPT: frozenset[Went] = frozenset({"reset", "close", "hang", "500", "garbled", "slow"})
 
 
@@ -166,6 +167,9 @@ class FakeTeams:
         self.requests: list[tuple[str, str]] = []
         """Method and path of everything that the connector service was asked, in order."""
         self.typing: list[str] = []
+        self.files: dict[str, bytes] = {}
+        """What can be fetched, by the key in its link. A key that is taken away opens nothing any more."""
+        self.fetched = 0
         self.latencies: list[float] = []
         self.tokens_given = 0
         self._views: dict[tuple[str, str], Json] = {}
@@ -281,6 +285,21 @@ class FakeTeams:
     def say(self, who: str, text: str) -> Answer:
         """Type into the personal chat with the bot."""
         return self.deliver(self._activity(self.members[account(who)], **self._text(text)))
+
+    def share(self, who: str, name: str, data: bytes, text: str = "", *, url: str = "") -> Answer:
+        """Send a file in the personal chat: it lies in the sender's OneDrive, and the bot is given a link with a key in it.
+
+        url   where the link leads instead
+        """
+        at = f"/personal/{who}/download.aspx"
+        key = base64.urlsafe_b64encode(os.urandom(600)).decode()
+        self.files[key] = data
+        info = {"downloadUrl": url or f"{self.url}{at}?UniqueId={self._new_id()}&tempauth={key}", "uniqueId": key[:8]}
+        content = {**info, "fileType": name.rsplit(".", 1)[-1]}
+        file = {"contentType": FILE, "name": name, "contentUrl": f"{self.url}/personal/{who}/{name}", "content": content}
+        said = self._text(text)
+        said = {**said, "attachments": [*(said["attachments"] if text else []), file]}
+        return self.deliver(self._activity(self.members[account(who)], **said))
 
     def mention(self, who: str, channel: Channel, text: str, *, thread: str = "") -> Answer:
         """Mention the bot in a channel, in a new thread or below the message with this id."""
@@ -745,6 +764,11 @@ def _handler(fake: FakeTeams) -> type[BaseHTTPRequestHandler]:
             body = self.rfile.read(int(self.headers.get("content-length") or 0))
             headers = {name.lower(): value for name, value in self.headers.items()}
             heard = _Heard(self.command, unquote(parts.path), parse_qs(parts.query), headers, body)
+            if heard.path.startswith("/personal/"):
+                found = fake.files.get(heard.query.get("tempauth", [""])[0])
+                fake.fetched += found is not None
+                assert "authorization" not in headers, "no token of the bot's goes where files lie"
+                return self.answer(200 if found is not None else 403, found or b"", {})
             try:
                 status, said, trouble, more = fake.handle(heard)
             except Exception as bad:  # a fault of this fake: the test must hear of it, the bot gets an answer

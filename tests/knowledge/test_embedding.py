@@ -251,6 +251,31 @@ def test_a_service_that_fails_is_told_without_the_question(
     assert "Maria" not in str(told.value)
 
 
+@pytest.mark.parametrize(
+    "name, many",
+    [
+        ("openai:text-embedding-3-small", True), ("cohere:embed-multilingual-v3.0", True), ("ollama:bge-m3", True),
+        ("huggingface:intfloat/multilingual-e5-small", True), ("google_genai:gemini-embedding-001", True),
+        ("huggingface:sentence-transformers/LaBSE", True), ("ollama:snowflake-arctic-embed2", True),
+        ("cohere:embed-english-v3.0", False), ("ollama:all-minilm", False), ("ollama:nomic-embed-text", False),
+        ("huggingface:BAAI/bge-base-en-v1.5", False), ("ollama:snowflake-arctic-embed", False),
+    ],
+)  # fmt: skip
+def test_a_model_that_reads_many_languages_is_known_by_its_name(name: str, many: bool) -> None:
+    """Lost: a Spanish question is put to a model that knows English alone, and gets an answer to something else."""
+    assert embedding.hosted(name).multilingual is many
+
+
+def test_a_model_in_a_folder_reads_many_languages_by_its_name_or_its_vocabulary(tmp_path: Path) -> None:
+    """Lost: whoever copied a multilingual model into a folder of their own is still told to ask in English."""
+    for name, words, many in (("our-model", 30_522, False), ("our-model-2", 250_002, True), ("multilingual-e5", 30_522, True)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "config.json").write_text(json.dumps({"vocab_size": words}))
+        assert Local(folder, tmp_path).multilingual is many
+    assert Local(tmp_path / "nothing", tmp_path).multilingual is False
+
+
 def test_langchain_takes_any_embedder() -> None:
     """Lost: whoever has pieces of LangChain cannot put them on our model."""
     embedder = Topics()

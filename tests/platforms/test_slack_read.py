@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot.cards import say
-from bot.chat import Button, Heard, Place
+from bot.chat import Attached, Button, Heard, Place
 from bot.platforms.slack.blocks import button_value, form
 from bot.platforms.slack.read import FormSent, FormWanted, carried, plain, read
 from tests.platforms.slack_rig import Ears, event
@@ -74,6 +74,13 @@ MEANT: dict[str, tuple[dict[str, Any], Heard]] = {
     ),
     "a file with a question": (
         message(subtype="file_share"), heard("ask", channel="D01", message="17.1", text="how do I refund?"),
+    ),
+    "files without a word": (
+        message(subtype="file_share", text="", files=[
+            {"id": "F01", "name": "Opening.docx", "size": 900, "url_private_download": "https://files.slack.com/x"},
+            {"id": "F02", "mode": "tombstone"}, {"id": "no id!"}, {"id": "F03", "name": 7, "size": -1}, "F04",
+        ]),
+        heard("ask", channel="D01", message="17.1", files=(Attached("Opening.docx", "F01", size=900), Attached("", "F03"))),
     ),
     "a mention": (
         event({"type": "app_mention", "user": "U01", "channel": "C01", "ts": "17.1", "text": "<@U0BOT> how do I refund?"}),

@@ -43,6 +43,7 @@ def test_the_manifest_keeps_the_limits_of_its_schema() -> None:
     assert told["manifestVersion"] in told["$schema"]
     assert told["id"] == told["bots"][0]["botId"] == told["composeExtensions"][0]["botId"] == CLIENT
     assert told["bots"][0]["scopes"] == ["personal", "team", "groupChat"]
+    assert told["bots"][0]["supportsFiles"] is True, "else nobody can send it an SOP file"
     assert told["validDomains"] == ["bot.practice.example"]
     listed = told["bots"][0]["commandLists"][0]["commands"]
     assert 1 <= len(listed) <= 10

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Literal, Protocol
 
 from bot.chat import Card, Wording
@@ -30,6 +31,8 @@ NoticeCode = Literal[
     "sign_in_first",  # how to sign in to the page
     "link_over",  # a one-time link that opens nothing any more, or never did
     "too_many_tries",  # so many of them that none is looked up for a moment
+    "file_too_large",  # a file that is not even received
+    "no_file",  # a form for a file that came without one
     "failed",  # a fault of ours; it is in the log
 ]
 """Everything the page or the terminal may have to say by itself. The sentences are written in bot.cards."""
@@ -158,6 +161,17 @@ class Desk(Protocol):
 
     def ask(self, person: str, text: str) -> Card:
         """The answer. Keeps the redacted words (`Console.hear`) and the answer (`Console.reply`) in the conversation."""
+        ...
+
+    def may_bring(self, person: str) -> bool:
+        """Whether this person may send SOP files to be imported."""
+        ...
+
+    def bring(self, person: str, name: str, path: Path, key: str) -> Card:
+        """The report on an SOP file: kept as a draft, or why not. Keeps its redacted name and the report in the conversation.
+
+        name   as the sender called it; `path` is where it stands meanwhile. The same `key` is on record once
+        """
         ...
 
     def press(self, person: str, verb: str, target: str, note: str, key: str) -> Card:

@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bot import cards
-from bot.chat import AmbiguousSend, Card, Front, Heard, Known, Receipt, Reply, SendError
+from bot.chat import AmbiguousSend, Attached, Card, Front, Heard, Known, NotFetched, Receipt, Reply, SendError
 from bot.settings import Settings
 
 if TYPE_CHECKING:
@@ -285,6 +285,22 @@ class Slack:
         home = team or str(user.get("team_id") or "")
         address = self._address(team if self._installs else "", account)
         return Known(account, home, email if isinstance(email, str) else "", address)
+
+    # --- files -------------------------------------------------------------------------------------------------------
+
+    def fetch(self, heard: Heard, file: Attached, into: BinaryIO, limit: int) -> None:
+        from bot.platforms.slack import files
+        from bot.platforms.slack.client import Refused
+
+        team = heard.place.team
+
+        def call(method: str, **given: str) -> Mapping[str, Any]:
+            return self._call(team, method, **given)
+
+        try:
+            files.fetch(call, lambda: self._token(team), self._settings.slack_api_url, file, into, limit)
+        except Refused:  # there is no token of this workspace
+            raise NotFetched("forbidden") from None
 
     # --- what keeps it from working ------------------------------------------------------------------------------------
 

@@ -27,7 +27,9 @@ from bot.chat import AmbiguousSend, SendError
 from bot.platforms.slack.pace import Pace
 
 TIMEOUT_S = 10
-_FORMS = frozenset({"conversations.history", "conversations.replies", "users.info", "users.lookupByEmail", "auth.test"})
+_FORMS = frozenset(
+    {"conversations.history", "conversations.replies", "users.info", "users.lookupByEmail", "auth.test", "files.info"}
+)
 """Methods that read their arguments from a form only."""
 _CODE = re.compile(r"[a-z0-9_]{1,80}")
 _SLOWEST_S = 3600.0

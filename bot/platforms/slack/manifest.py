@@ -34,6 +34,7 @@ SCOPES: dict[str, str] = {
     "channels:history": "hear a follow-up in its own threads, and look whether a message arrived",
     "chat:write": "answer and nudge",
     "commands": "offer its commands and its shortcut",
+    "files:read": "read an SOP file that somebody sends it",
     "groups:history": "the same as channels:history in private channels",
     "im:history": "hear what is written to it directly",
     "im:write": "write to a person first",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, cast, get_args
 
-from bot.chat import Act, Heard, Place, Surface
+from bot.chat import Act, Attached, Heard, Place, Surface
 from bot.platforms.slack import blocks
 from bot.platforms.slack.manifest import ABOUT_MESSAGE, COMMANDS
 
@@ -27,8 +27,13 @@ _MENTION = re.compile(r"\s*<@([A-Z0-9]{1,30})(?:\|[^<>]*)?>[\s,:]*")
 _ENTITIES = (("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
 _SILENT = frozenset({"thread_broadcast", "file_share"})
 """Subtypes of a message that is still a person's new message; every other one is an edit, a deletion, or a bot's."""
+_GONE = frozenset({"tombstone", "hidden_by_limit"})
+"""Modes of a file that is no longer there."""
+_FILES = 10
+"""How many files of one message are taken; Slack sends no more at once."""
 _LINK = re.compile(r"hf:\d+:open")
 _URL_LONGEST = 500
+_NAME_LONGEST = 200
 
 
 @dataclass(frozen=True)
@@ -132,9 +137,10 @@ class _Base:
         message: str = "",
         text: str = "",
         details: Mapping[str, str] | None = None,
+        files: tuple[Attached, ...] = (),
     ) -> Heard:
         place = Place(PLATFORM, self.team, channel, thread, message, surface)
-        return Heard(self.key, act, account, place, self.at, text=text, details=details or {})
+        return Heard(self.key, act, account, place, self.at, text=text, details=details or {}, files=files)
 
 
 def _mention(event: Mapping[str, Any], base: _Base) -> Heard | None:
@@ -156,7 +162,10 @@ def _message(body: Mapping[str, Any], event: Mapping[str, Any], base: _Base) -> 
     if event.get("channel_type") == "im" or (not event.get("channel_type") and channel.startswith("D")):
         surface: Surface = "pane" if thread else "dm"
         text = plain(raw, drop_first_mention=True)
-        return base.heard("ask", account, surface=surface, channel=channel, thread=thread, message=message, text=text)
+        files = tuple(_files(event.get("files")))
+        return base.heard(
+            "ask", account, surface=surface, channel=channel, thread=thread, message=message, text=text, files=files
+        )
     names_us = any(f"<@{bot}" in raw for bot in _bots(body))  # comes as app_mention too
     if not thread or thread == message or names_us or _MENTION.match(raw):
         return None
@@ -170,6 +179,15 @@ def _message(body: Mapping[str, Any], event: Mapping[str, Any], base: _Base) -> 
         text=plain(raw),
         details={"follow_up": "1"},
     )
+
+
+def _files(value: object) -> Iterator[Attached]:
+    """The files of a message by their ids; where each can be fetched is asked for when it is."""
+    for file in map(_map, _list(value)[:_FILES]):
+        if (found := _id(file.get("id"))) and file.get("mode") not in _GONE:
+            size = file.get("size")
+            bytes_ = size if isinstance(size, int) and not isinstance(size, bool) and 0 <= size < 10**15 else 0
+            yield Attached(_text(file.get("name"))[:_NAME_LONGEST], found, size=bytes_)
 
 
 def _where(event: Mapping[str, Any]) -> tuple[str, str, str, str] | None:

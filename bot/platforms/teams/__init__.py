@@ -27,7 +27,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, BinaryIO
 
 import httpx
 from sqlalchemy import Engine
@@ -36,18 +36,33 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bot import metrics
+from bot import fetching, metrics
 from bot.cards import say
-from bot.chat import AmbiguousSend, CannotKeep, Card, Form, Front, Heard, Known, Receipt, Reply, SendError, Wording
+from bot.chat import (
+    AmbiguousSend,
+    Attached,
+    CannotKeep,
+    Card,
+    Form,
+    Front,
+    Heard,
+    Known,
+    Receipt,
+    Reply,
+    SendError,
+    Wording,
+)
 from bot.platforms.teams.cards import adaptive, inert, summary
 from bot.platforms.teams.connector import TIMEOUT_S, Connector, NoToken
 from bot.platforms.teams.read import Invoke, read, tenants
-from bot.platforms.teams.trust import LOOPBACK, Callers, Cloud, NoKeys, Refused, check_place, is_on_this_machine
+from bot.platforms.teams.trust import LOOPBACK, Callers, Cloud, NoKeys, Refused, check_place, is_on_this_machine, may_call
 from bot.settings import Settings
 
 BODY_LIMIT = 1024 * 1024
 PATH = "/api/messages"
 CARD = "application/vnd.microsoft.card.adaptive"
+FILE_HOSTS = (".sharepoint.com", ".sharepoint.us", ".sharepoint-mil.us", ".sharepoint.cn")
+"""Where Teams keeps the files that people send: their organisation's OneDrive."""
 _MESSAGE = "application/vnd.microsoft.activity.message"
 _ERROR = "application/vnd.microsoft.error"
 _PREVIEW = "application/vnd.microsoft.card.thumbnail"
@@ -369,6 +384,12 @@ class Teams:
     def by_email(self, email: str) -> Known | None:
         """Teams tells no bot: an account is known once its person has added the app."""
         return None
+
+    def fetch(self, heard: Heard, file: Attached, into: BinaryIO, limit: int) -> None:
+        """From the OneDrive or SharePoint that Teams keeps it in; or from the stand-in that the message came from."""
+        at = fetching.origin(heard.details.get("service_url", ""))
+        local = at if may_call(self._settings, at) and is_on_this_machine(at) else ""
+        fetching.fetch(file.url, into, limit=limit, hosts=FILE_HOSTS, local=local)
 
     def probe(self) -> Sequence[str]:
         if not self._settings.teams_client_id:

@@ -102,7 +102,7 @@ def _bot(client_id: str) -> Json:
     return {
         "botId": client_id,
         "scopes": scopes,
-        "supportsFiles": False,
+        "supportsFiles": True,
         "isNotificationOnly": False,
         "commandLists": [{"scopes": scopes, "commands": listed}],
     }

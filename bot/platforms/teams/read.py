@@ -14,13 +14,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from bot.chat import Act, Form, Heard, Place, Surface
+from bot.chat import Act, Attached, Form, Heard, Place, Surface
 from bot.platforms.teams.cards import REFRESH, Pressed, read_action
 from bot.platforms.teams.manifest import EXTENSIONS, SEARCHED
 
 Way = Literal["press", "refresh", "stale", "search", "about", "unknown"]
 Forms = Callable[[str], Form | None]
 
+FILE = "application/vnd.microsoft.teams.file.download.info"
+_FILES = 10
+"""How many files of one message are taken; Teams sends no more at once."""
 TEXT_LIMIT = 28_000
 """Characters that are read of what somebody typed: no Teams client sends more."""
 _AT = re.compile(r"</?at\b[^<>]{0,200}>", re.IGNORECASE)
@@ -75,7 +78,14 @@ def _message(activity: Mapping[str, Any], heard: Heard, forms: Forms) -> Heard |
     said, is_for_us = _said(activity)
     if heard.place.surface != "dm" and not is_for_us:
         return None
-    return replace(heard, text=said)
+    return replace(heard, text=said, files=_files(activity) if heard.place.surface == "dm" else ())
+
+
+def _files(activity: Mapping[str, Any]) -> tuple[Attached, ...]:
+    """The files that were sent in a chat of one; elsewhere Teams gives a bot none. Its links need no token of ours."""
+    sent = [each for each in map(_object, _list(activity.get("attachments"))) if each.get("contentType") == FILE]
+    links = [(each, _url(_object(each.get("content")).get("downloadUrl"))) for each in sent[:_FILES]]
+    return tuple(Attached(_typed(each.get("name"))[:200], url=url) for each, url in links)
 
 
 def _invoke(activity: Mapping[str, Any], now: datetime, forms: Forms) -> Invoke:
@@ -242,6 +252,12 @@ def _word(value: object) -> str:
         return str(value)
     is_word = isinstance(value, str) and len(value) <= 500 and value.isprintable() and not re.search(r"\s", value)
     return str(value) if is_word else ""
+
+
+def _url(value: object) -> str:
+    """An address of at most 4,000 characters, which a file's is: it holds a key. Empty for anything else."""
+    is_url = isinstance(value, str) and value.isascii() and value.isprintable() and " " not in value and len(value) <= 4000
+    return str(value) if is_url else ""
 
 
 def _typed(value: object) -> str:

@@ -94,7 +94,8 @@
   };
 
   const send = async (form, button) => {
-    const fields = new URLSearchParams(new FormData(form, button));
+    const filled = new FormData(form, button);
+    const fields = form.enctype === "multipart/form-data" ? filled : new URLSearchParams(filled);
     const pressed = form.closest("article");
     said.textContent = "";
     form.setAttribute("aria-busy", "true");
@@ -108,7 +109,9 @@
       } else {
         form.reset();
         put(fresh, pressed);
-        const asked = form.matches(".ask, .examples") && [...document.querySelectorAll(".mine")].pop();
+        const key = one("input[name=key]", form);
+        if (key && form.closest(".bring")) key.value = one(".bring input[name=key]", fresh)?.value || key.value;
+        const asked = form.matches(".ask, .examples, .bring form") && [...document.querySelectorAll(".mine")].pop();
         if (asked) toTop(asked);
         else if (form.action.endsWith("/skip")) toLatest();
       }
