@@ -271,9 +271,13 @@ def sop(options: argparse.Namespace, settings: Settings) -> int:
             )
         row = max(found, key=lambda row: row.version)
         steps = tables.steps(session, row.sop, row.version)
+        asked = {p.step: p.asked for p in tables.passages(session, {(row.sop, row.version)})}
     facts = {
         "sop": row.sop, "version": row.version, "state": row.state, "title": row.title, "file": row.name, "sha256": row.sha256,
-        "text": row.source, "steps": [{"step": s.step, "number": s.number, "title": s.title, "text": s.text} for s in steps],
+        "text": row.source, "steps": [
+            {"step": s.step, "number": s.number, "title": s.title, "text": s.text, "asked": asked.get(s.step, [])}
+            for s in steps
+        ],
     }  # fmt: skip
     listed = [f"  {step.number:>6}  {' '.join(step.text.split())[:90]}" for step in steps]
     head = f"{row.sop} version {row.version}, {row.state}, from {row.name}, text {row.sha256[:16]}"

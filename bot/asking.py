@@ -221,7 +221,8 @@ def _searched(turn: _Turn) -> Found:
         return carried
     # the topic was found, and what is asked of it was not: the words that met are those of the question before
     every, searched = (*carried.quotes[:1], *carried.also), _nothing(turn).searched
-    return Nearest(every, every[0].owner, searched, len(searched), generation=carried.generation, degraded=carried.degraded)
+    told = Nearest(every, every[0].owner, searched, len(searched), generation=carried.generation, degraded=carried.degraded)
+    return replace(told, instead=carried.instead)
 
 
 def _of_the_step(turn: _Turn, last: Conversation) -> Answer | None:
@@ -265,7 +266,7 @@ def _nothing(turn: _Turn) -> Refusal:
 
 
 def _shown(turn: _Turn, found: Found, ref: str = "", mine: Sequence[NudgeView] = ()) -> Reply:
-    notes = [*turn.notes]
+    notes = [*turn.notes, *replies.searched_for(found.instead)]
     if found.degraded:
         notes.append(say("I search by words only just now: the index is being rebuilt. Ask again later if this misses."))
     if isinstance(found, Answer):

@@ -113,6 +113,13 @@ def quoted(found: Quote) -> StepQuote:
     )
 
 
+def searched_for(instead: Sequence[SopText]) -> tuple[Wording, ...]:
+    """That words of the question were taken for misspelt ones of the SOPs, if any were."""
+    if not instead:
+        return ()
+    return (say("I searched for {words}.", words=lines([say("“{word}”", word=word) for word in instead], ", ")),)
+
+
 def feedback(ref: str) -> tuple[Button, Button]:
     return (
         Button("helpful", str(Ref(ref)), say("This helped")),

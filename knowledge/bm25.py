@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from knowledge.words import terms
+from knowledge.words import spoken, stems
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,12 +30,14 @@ class Cut:
 
         self.numbers: dict[str, int] = earlier.numbers if earlier else {}  # shared: it only ever grows
         self.words: list[str] = earlier.words if earlier else []
+        self.forms: dict[str, int] = earlier.forms if earlier else {}
+        """Each word as it is written somewhere, with its number."""
         known: Mapping[str, Numbers] = earlier._known if earlier else {}
         self._known: dict[str, Numbers] = {}
         for text in texts:
             if text not in self._known:
                 found = known.get(text)
-                self._known[text] = np.array([self._number(w) for w in terms(text)], np.int32) if found is None else found
+                self._known[text] = np.array(self._numbered(text), np.int32) if found is None else found
 
     def __getitem__(self, text: str) -> Numbers:
         return self._known[text]
@@ -43,6 +45,12 @@ class Cut:
     def named(self, *parts: Numbers) -> frozenset[str]:
         """The words themselves, each once."""
         return frozenset(map(self.words.__getitem__, {n for part in parts for n in part.tolist()}))
+
+    def _numbered(self, text: str) -> list[int]:
+        said = spoken(text)
+        numbers = [self._number(word) for word in stems(said)]
+        self.forms.update(zip(said, numbers, strict=True))
+        return numbers
 
     def _number(self, word: str) -> int:
         number = self.numbers.get(word)

@@ -59,7 +59,7 @@ def entries(folder: Path, cache_dir: Path) -> tuple[Entry, ...]:
 class _FolderShelf:
     """Every document of one folder, read and indexed."""
 
-    FORMAT = 1  # raised when passages are cut differently: what was kept by an older version is then read again
+    FORMAT = 2  # raised when passages are cut differently: what was kept by an older version is then read again
 
     def __init__(self, folder: Path, cache_dir: Path, embedder: Embedder | None) -> None:
         if not folder.is_dir():
@@ -163,13 +163,14 @@ def _file_state(found: documents.Found, kept: Mapping[str, Any]) -> dict[str, An
             log.warning("%s was not searched: %s", found.name, read.problems[0].what)
         return None
     sop = read.sop
-    pieces = [[cut.step, str(cut.heading), cut.start, cut.end] for cut in index.cuts(sop)]
+    pieces = [[cut.step, str(cut.heading), cut.start, cut.end, cut.asked] for cut in index.cuts(sop)]
     return {"stamp": stamp, "title": str(sop.title), "source": str(sop.source), "authored": sop.authored, "pieces": pieces}
 
 
 def _entries(name: str, file: Mapping[str, Any]) -> Iterator[Entry]:
     source = tables.text(file["source"])
-    for step, heading, start, end in file["pieces"]:
+    for step, heading, start, end, asked in file["pieces"]:
         text = sops.excerpt(source, start, end)
         worth = index.standing(step, heading, text) if file["authored"] else 1.0
-        yield Entry(name, tables.text(file["title"]), tables.text(heading), step, text, start, end, standing=worth)
+        title = tables.text(file["title"])
+        yield Entry(name, title, tables.text(heading), step, text, start, end, asked=tuple(asked), standing=worth)

@@ -20,8 +20,10 @@ from knowledge.followup import Query
 from knowledge.ranking import Entry as Entry
 from knowledge.ranking import Lexical, blend, led
 from knowledge.ranking import Meaning as Meaning
-from knowledge.sops import NO_TEXT, Block, Sop
+from knowledge.sops import NO_TEXT, Block, Sop, SopText
+from knowledge.spelling import Reading
 from knowledge.tables import Cut
+from knowledge.words import stems
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,15 +42,14 @@ SHOWN_WORDS = 210
 """How long a stretch of a document is shown for a hit."""
 SAME = 0.6
 """A stretch of which this much (of its runs of four words) was shown already, from another copy of the text, is left out."""
-UNSEARCHED = frozenset({"raci", "change log"})
-"""Sections of our format that name every step and answer no question: as passages they would outrank the steps themselves."""
-
 CARRIED, TOWARD = 0.3, 0.2
 """Of a question that leans on an earlier one: how much the two together count beside it alone, and what the document that was
 spoken of has before others, from the worst to the best score."""
 STANDING = 1.0
 """How far the logarithm of its standing moves a passage that is ranked by words and meaning, in spreads."""
 
+LOOKED = 20
+"""In so many passages it is looked how they write a word."""
 PREFACE = frozenset({"purpose", "scope", "exceptions", "escalation", "kpis", "compliance notes"})
 """Sections of our format that speak about the steps."""
 
@@ -83,12 +84,14 @@ class Hit:
 class Found:
     """What a search brings up. `degraded`: by words alone, though there is an embedder.
 
+    reading     the question as it was searched for
     scores      the mixed score of every passage by place, -inf where the asker may not read it
     """
 
     hits: tuple[Hit, ...] = ()
     signals: Signals = field(default_factory=Signals)
     degraded: bool = False
+    reading: Reading = field(default_factory=Reading)
     scores: Scores | None = field(default=None, compare=False, repr=False)
 
 
@@ -112,10 +115,10 @@ def cuts(sop: Sop) -> Iterator[Cut]:
     ends = {step.id: step.end for step in sop.steps}
     held: Block | None = None
     for block in sop.blocks:
-        if sop.authored and any(heading.lower() in UNSEARCHED for heading in block.path):
+        if sop.authored and any(heading.lower() in sops.UNSEARCHED for heading in block.path):
             continue
         if held and _joins(held, block, ends.get(block.step, len(sop.source))):
-            held = Block(held.start, block.end, held.path, held.step)
+            held = replace(held, end=block.end)
             continue
         if held:
             yield _cut(held)
@@ -125,13 +128,13 @@ def cuts(sop: Sop) -> Iterator[Cut]:
 
 
 def _joins(held: Block, block: Block, closing: int) -> bool:
-    if (block.step, block.path) != (held.step, held.path) or (held.start < closing <= block.start):
+    if (block.step, block.path, block.asked) != (held.step, held.path, held.asked) or (held.start < closing <= block.start):
         return False
     return block.end - held.start <= PASSAGE_CHARS
 
 
 def _cut(block: Block) -> Cut:
-    return Cut(block.step, block.path[-1] if block.path else NO_TEXT, block.start, block.end)
+    return Cut(block.step, block.path[-1] if block.path else NO_TEXT, block.start, block.end, block.asked)
 
 
 def standing(step: str, heading: str, text: str) -> float:
@@ -194,6 +197,9 @@ class Index:
         docs = [doc for doc, _ in headed]
         self._doc_starts = np.array([n for n, doc in enumerate(docs) if not n or doc != docs[n - 1]], dtype=np.int64)
         self.spaces = _spaces(self.entries)
+        first = {(e.doc, e.asked): n for n, e in reversed([*enumerate(self.entries)]) if e.asked}
+        self.asked = {n: asked for (_, asked), n in first.items()}
+        """By the first passage of a step or section, what it is asked as."""
         self.lexical: Lexical = Lexical(self.entries, self._sections(), earlier.lexical if earlier else None)
 
     def search(self, question: str | Query, mask: Mask, k: int = 10) -> Found:
@@ -205,7 +211,7 @@ class Index:
 
         if not mask.any():
             return Found()
-        query = question if isinstance(question, Query) else Query(question)
+        query, reading = self._read(question if isinstance(question, Query) else Query(question), mask)
         raw, both, mixed = self._ranked(query.whole, mask)
         if query.after:
             alone = self._ranked(query.text, mask)[2]
@@ -219,12 +225,12 @@ class Index:
         )
         degraded = self.meaning is not None and not both
         if not hits:
-            return Found(degraded=degraded)
+            return Found(degraded=degraded, reading=reading)
         places_of = [hit.place for hit in hits]
         signals = certainty.signals(query.whole, places_of, raw, mask, self.lexical, self.meaning if both else None)
         if signals.outcome == "refusal" and query.toward == hits[0].entry.doc != "":
             signals = replace(signals, outcome="nearest")  # the thread is about this document: its topic is no other
-        return Found(hits, signals, degraded, np.where(mask, mixed, -np.inf))
+        return Found(hits, signals, degraded, reading, np.where(mask, mixed, -np.inf))
 
     def search_by_meaning(self, question: str, mask: Mask, k: int = 10) -> Found:
         """As `search`, for a question in another language than the passages': nothing but meaning can find or judge them."""
@@ -242,6 +248,26 @@ class Index:
         hits = tuple(Hit(int(n), self.entries[n], float(score[n]), {self.meaning.name: float(cosines[n])}) for n in best)
         signals = certainty.by_meaning(cosines, mask, self.meaning.elsewhere(question, mask))
         return Found(hits, signals, scores=np.where(known, score, -np.inf))
+
+    def _read(self, query: Query, mask: Mask) -> tuple[Query, Reading]:
+        """The question, and what it was asked after, with their misspelt words as they were meant."""
+
+        def seen(word: str) -> int:
+            return len(self.lexical.places(word, mask))
+
+        def written(word: str) -> SopText | None:
+            return next(filter(None, (self._written(word, n) for n in self.lexical.places(word, mask)[:LOOKED].tolist())), None)
+
+        text, after = (self.lexical.spelling.read(each, seen, written) for each in (query.text, query.after))
+        return replace(query, text=text.text, after=after.text), text
+
+    def _written(self, word: str, place: int) -> SopText | None:
+        """The word as this passage, its heading or its title writes it: if it can be, in this form."""
+        entry, stem = self.entries[place], stems([word])
+        texts = (entry.text, entry.heading, entry.title)
+        found = [(text, each) for text in texts for each in re.finditer(r"[A-Za-z]+", text) if stems([each[0].lower()]) == stem]
+        text, best = min(found, key=lambda each: each[1][0].lower() != word, default=(NO_TEXT, None))
+        return sops.excerpt(text, *best.span()) if best else None
 
     def _ranked(self, text: str, mask: Mask) -> tuple[dict[str, Scores], bool, Scores]:
         """What each half scores, whether meaning is among them, and both together."""
@@ -364,7 +390,7 @@ class Index:
             return False
         if bound == "step":
             return all(other.step == one.step for other in others)
-        return bound == "document" or all(other.heading == one.heading for other in others)
+        return bound == "document" or all((other.heading, other.asked) == (one.heading, one.asked) for other in others)
 
     def _size(self, start: int, end: int, chars: int) -> int:
         if chars:

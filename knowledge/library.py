@@ -6,7 +6,7 @@ NoPrincipal     a question without an asker, a role or a site: nothing is search
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -144,6 +144,8 @@ class _Told:
 
     generation: int = field(default=0, kw_only=True)
     degraded: bool = field(default=False, kw_only=True)
+    instead: tuple[SopText, ...] = field(default=(), kw_only=True)
+    """Words of the library that were searched for in place of misspelt ones."""
 
 
 @dataclass(frozen=True)
@@ -317,8 +319,8 @@ class Library:
                 found = found_in.search_by_meaning(question[:MAX_QUESTION], mask, k=30)
             else:
                 found = self._calibrate(found_in, found_in.search(question[:MAX_QUESTION], mask, k=30))
-            if self._phrases and as_of is None:
-                found = _named(found_in, found, mask, named(question[:MAX_QUESTION], self._phrases(session)))
+            asked = found.reading.text or question[:MAX_QUESTION]
+            found = _named(found_in, found, mask, self._known_as(session, found_in, asked, as_of))
             sources: list[list[Quote]] = []
             for hit in found.hits:
                 if len(sources) > FURTHER or hit.score < FURTHER_FROM * found.hits[0].score:
@@ -327,18 +329,24 @@ class Library:
                 if not any(_overlap(quotes[0], other) for others in sources for other in others):
                     sources.append(quotes)
             searched = _searched(current, found_in.docs(mask))
-            generation, degraded = shelf.generation, found.degraded
+            generation, degraded, instead = shelf.generation, found.degraded, found.reading.instead
             if sources and found.signals.outcome == "answer":
                 first = [*sources[0], *self._variants(session, shelf, current, sources[0][0], asker, at)]
                 also = [q[0] for q in sources[1:] if not any(_overlap(q[0], other) for other in first)]
-                return Answer(tuple(first), tuple(also), generation=generation, degraded=degraded)
+                return Answer(tuple(first), tuple(also), generation=generation, degraded=degraded, instead=instead)
             if sources and found.signals.outcome == "nearest":
-                candidates = tuple(quotes[0] for quotes in sources[:NEAREST])
-                return Nearest(
-                    candidates, candidates[0].owner, searched, len(searched), generation=generation, degraded=degraded
-                )
+                near = tuple(quotes[0] for quotes in sources[:NEAREST])
+                told = Nearest(near, near[0].owner, searched, len(searched), generation=generation, degraded=degraded)
+                return replace(told, instead=instead)
             owner = sources[0][0].owner if sources and not found.signals.off_topic else ""
-            return Refusal(searched, len(searched), owner, generation=generation, degraded=degraded)
+            return Refusal(searched, len(searched), owner, generation=generation, degraded=degraded, instead=instead)
+
+    def _known_as(self, session: Session, found_in: Index, question: str, as_of: datetime | None) -> Iterator[int]:
+        """The passages that begin a step which is asked for in these words: by its author, else by who was shown it."""
+        yield from named(question, found_in.asked)
+        confirmed = self._phrases(session) if self._phrases and as_of is None else {}
+        for sop, step in named(question, confirmed):
+            yield from (n for n, e in enumerate(found_in.entries) if e.step == step and e.doc.rpartition("@")[0] == sop)
 
     def weigh(self, question: str, asker: Principal, at: datetime) -> Weighed:
         """How the library would judge a question by the search alone, for fitting its thresholds."""
@@ -375,7 +383,8 @@ class Library:
         with self._read() as session:
             searched = tuple(sorted(e.title for e in self._shelf(session).in_force(at) if _may_read(e, asker)))
         near = (found.quotes[0], *found.also)[:NEAREST]
-        return Nearest(near, near[0].owner, searched, len(searched), generation=found.generation, degraded=found.degraded)
+        told = Nearest(near, near[0].owner, searched, len(searched), generation=found.generation, degraded=found.degraded)
+        return replace(told, instead=found.instead)
 
     def quote(self, place: Place, asker: Principal, at: datetime) -> Quote | None:
         """The quote at this place as it is in force now; None where there is no such step any more, or they may not read it.
@@ -648,17 +657,18 @@ def _embedder(found_in: Index, found: index.Found) -> str:
     return found_in.meaning.embedder if found_in.meaning and not found.degraded else ""
 
 
-def _named(found_in: Index, found: index.Found, mask: index.Mask, places: Sequence[tuple[str, str]]) -> index.Found:
-    """The hits with the step first that was confirmed for a question in these words, if the asker may read it."""
-    for sop, step in places:
-        inside = [n for n, e in enumerate(found_in.entries) if mask[n] and e.step == step and e.doc.rpartition("@")[0] == sop]
-        if inside:
-            first = next((hit for hit in found.hits if hit.place in inside), None)
-            top = max((hit.score for hit in found.hits), default=1.0)
-            hit = replace(first, score=top) if first else Hit(inside[0], found_in.entries[inside[0]], top, {})
-            rest = tuple(other for other in found.hits if other.place != hit.place)
-            return replace(found, hits=(hit, *rest), signals=replace(found.signals, outcome="answer"))
-    return found
+def _named(found_in: Index, found: index.Found, mask: index.Mask, places: Iterable[int]) -> index.Found:
+    """The hits with the first of these passages that the asker may read in front, as the answer."""
+    place = next((n for n in places if mask[n]), None)
+    if place is None:
+        return found
+    top = max((hit.score for hit in found.hits), default=1.0)
+    entry = found_in.entries[place]
+    step = [hit for hit in found.hits if hit.entry.doc == entry.doc and hit.entry.step == entry.step != ""]
+    first = next((hit for hit in found.hits if hit.place == place), Hit(place, entry, top, {}))
+    hit = replace(step[0] if step else first, score=top)
+    rest = tuple(other for other in found.hits if other.place != hit.place)
+    return replace(found, hits=(hit, *rest), signals=replace(found.signals, outcome="answer"))
 
 
 def _begins_at(edition: tables.Edition) -> datetime:
@@ -694,6 +704,7 @@ def _entry(row: tables.PassageRow, edition: tables.Edition) -> Entry:
         end=row.span_end,
         roles=frozenset(row.roles),
         sites=frozenset(row.sites),
+        asked=tuple(row.asked),
         standing=index.standing(row.step, row.heading, row.text) if edition.authored else 1.0,
     )
 

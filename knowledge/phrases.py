@@ -1,12 +1,13 @@
-"""The words in which staff asked for a step before, as further names of that step.
+"""The words in which a step is asked for, as further names of that step: confirmed by staff, or given by its author.
 
-Whoever asks the same again (but for inflection, order and small words) is shown the step that was confirmed for it.
+Whoever asks the same (but for inflection, order and small words) is shown that step.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import TypeVar
 
 from knowledge.words import terms
 
@@ -19,8 +20,11 @@ Phrases = Mapping[tuple[str, str], tuple[str, ...]]
 """(sop, step) -> what it was asked as."""
 
 
-def named(question: str, phrases: Phrases) -> list[tuple[str, str]]:
-    """The steps that were asked for in the words of this question, the nearest first."""
+Place = TypeVar("Place")
+
+
+def named(question: str, phrases: Mapping[Place, tuple[str, ...]]) -> list[Place]:
+    """The places that are asked for in the words of this question, the nearest first."""
     asked = _stems(question)
     if len(asked) < LEAST:
         return []

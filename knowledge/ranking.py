@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from knowledge.bm25 import Bm25, Cut
 from knowledge.embedding import EmbeddingError
 from knowledge.sops import SopText
-from knowledge.words import others, terms
+from knowledge.spelling import Spelling
+from knowledge.words import others, stems, terms
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +51,8 @@ class Entry:
     end: int
     roles: frozenset[str] = frozenset({"all"})
     sites: frozenset[str] = frozenset({"all"})
+    asked: tuple[str, ...] = ()
+    """What its step or section is asked as, by its author: searched by, never shown."""
     standing: float = 1.0
     """Factor on its score: what a part of an SOP is worth as an answer (`index.standing`)."""
 
@@ -178,6 +181,7 @@ class Lexical:
         for n, body in enumerate(self._bodies):
             whole[self._doc_of[n]] += [*(() if whole[self._doc_of[n]] else (self._heads[n],)), body]
         known = len(cut.words)
+        self.spelling = Spelling(cut.forms)
         self._passages = Bm25([np.concatenate(both) for both in zip(self._heads, self._bodies, strict=True)], known)
         self._around = Bm25([np.concatenate(self._wide(n)) for n in range(len(entries))], known)
         self._docs = Bm25([np.concatenate(parts) for parts in whole], known)
@@ -206,8 +210,8 @@ class Lexical:
         return (self._score(asked) + self.GLOSSARY * self._score(meant)) * self.standing
 
     def asked(self, question: str) -> list[str]:
-        """The question's words, each once; two swapped letters are put right where that gives a word of the library."""
-        return list(dict.fromkeys(self._unswapped(word) for word in terms(question)))[:_MAX_TERMS]
+        """The question's words, each once."""
+        return list(dict.fromkeys(terms(question)))[:_MAX_TERMS]
 
     def weight(self, word: str) -> float:
         """How much a word says: its inverse passage frequency."""
@@ -224,6 +228,12 @@ class Lexical:
             return 1.0
         return self.GLOSSARY if any(mask[self._places(other)].any() for other in others(word)) else 0.0
 
+    def places(self, written: str, mask: Mask) -> Numbers:
+        """The passages with this word (small letters) in some form that the asker may read."""
+        (stem,) = stems([written])
+        there = self._places(stem)
+        return there[mask[there]]
+
     def _places(self, word: str) -> Numbers:
         """The passages that have the word."""
         return self._passages.places(self._cut.numbers.get(word, len(self._cut.words)))
@@ -239,12 +249,7 @@ class Lexical:
         total += self.DOCUMENT * self._docs.scores(numbers)[self._doc_of]
         return total
 
-    def _unswapped(self, word: str) -> str:
-        if len(word) < 5 or len(self._places(word)) or others(word):
-            return word
-        swaps = (word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1))
-        return next((swap for swap in swaps if len(self._places(swap))), word)
-
 
 def _head(entry: Entry) -> str:
-    return f"{entry.title}\n{entry.heading}\n{entry.heading}"  # a heading weighs twice
+    named = f"{entry.title}\n{entry.heading}\n{entry.heading}"  # a heading weighs twice
+    return "\n".join((named, *entry.asked)) if entry.asked else named

@@ -34,6 +34,9 @@ SECTIONS = (
 )
 """The headings that every SOP of a published library is expected to have, in this order."""
 
+UNSEARCHED = frozenset({"raci", "change log"})
+"""Sections of our format that name every step and answer no question: as passages they would outrank the steps themselves."""
+
 _REQUIRED = ("id", "title", "domain", "version", "owner", "approver", "effective", "roles", "sites", "retention")
 _OPTIONAL = ("review_by",)
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
@@ -130,6 +133,8 @@ class Block:
     end: int
     path: tuple[SopText, ...]
     step: str = ""
+    asked: tuple[str, ...] = ()
+    """The questions of its step or section's `Asked as` line: no text of the SOP, so plain strings, which are never quoted."""
 
 
 @dataclass(frozen=True)
@@ -204,6 +209,7 @@ def parse(text: str, name: str) -> Sop:
     reader.warnings += hidden
     front = _front_matter(source, reader)
     body = _Body(source, front.lines, reader)
+    _take_asked(body, reader)
     steps = _steps(body, reader)
     _check_sections(body, reader)
     _check_people(front, steps, reader)
@@ -489,6 +495,9 @@ class _Body:
         text = "\n".join([""] * skip + lines[skip:])
         self.nodes: list[tuple[tuple[_Heading, ...], SyntaxTreeNode]] = []
         self.headings: list[_Heading] = []
+        self.asked: dict[_Heading, tuple[str, ...]] = {}
+        self.asked_lines: list[tuple[int, int]] = []
+        """First line (from 0) and the one past it, each at an edge of its step or section."""
         path: tuple[_Heading, ...] = ()
         for node in SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(text)).children:
             if node.type == "heading":
@@ -503,6 +512,14 @@ class _Body:
         piece = self.source[start:end]
         return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())
 
+    def bare(self, first: int, past: int) -> tuple[int, int]:
+        """Those lines without the `Asked as` line that they begin or end with."""
+        for start, end in self.asked_lines:
+            if first <= start < past:
+                before = self.source[self.starts[first] : self.starts[start]]
+                first, past = (first, start) if before.strip() else (end, past)
+        return first, past
+
     def line_at(self, offset: int) -> int:
         return bisect_right(self.starts, offset)
 
@@ -516,7 +533,7 @@ class _Body:
         result, path = [], ()  # type: tuple[list[Section], tuple[_Heading, ...]]
         for heading, past in zip(self.headings, ends, strict=True):
             path = (*(h for h in path if h.level < heading.level), heading)
-            start, end = self.span(heading.below, past)
+            start, end = self.span(*self.bare(heading.below, past))
             if start < end:
                 result.append(Section(_texts(path), self.cut(start, end), heading.line, start, end))
         return tuple(result)
@@ -531,8 +548,16 @@ class _Body:
             for start, end in _pieces(node, self):
                 at = bisect_right(spans, (start, len(self.source) + 1)) - 1
                 inside = at >= 0 and start < spans[at][1]
-                result.append(Block(start, end, _texts(path), steps[spans[at]] if inside else ""))
+                asked = self.asked.get(home, ()) if (home := _home(path)) else ()
+                result.append(Block(start, end, _texts(path), steps[spans[at]] if inside else "", asked))
         return tuple(result)
+
+
+def _home(path: tuple[_Heading, ...]) -> _Heading | None:
+    """The step or section that this text belongs to: a step's own headings are part of it."""
+    if [heading.text.lower() for heading in path if heading.level == 2] == ["steps"]:
+        return next((heading for heading in path if heading.level == 3), path[-1])
+    return path[-1] if path else None
 
 
 def _texts(path: tuple[_Heading, ...]) -> tuple[SopText, ...]:
@@ -615,7 +640,8 @@ def _step(heading: _Heading, past: int, body: _Body, reader: _Reader, seen: dict
     if not titled:
         reader.error(line, "A step's heading starts with its number: `### 1. Title`.")
     items, labels = _labelled(heading, past, body, reader)
-    start, end = body.span(heading.below, items[0] if items else past)
+    first, past = body.bare(heading.below, past)
+    start, end = body.span(first, items[0] if items else past)
     if start >= end:
         reader.error(line, "The step has no text: say what to do.")
     if not step_id or not titled:
@@ -636,7 +662,7 @@ def _step(heading: _Heading, past: int, body: _Body, reader: _Reader, seen: dict
         line=line,
         start=start,
         end=end,
-        end_all=body.span(heading.below, past)[1],
+        end_all=body.span(first, past)[1],
     )
 
 
@@ -713,6 +739,101 @@ def _branches(lines: str) -> Iterator[Branch]:
     for line in filter(None, lines.split("\n")):
         if found := _BRANCH.fullmatch(line):
             yield Branch(SopText(found["when"]), SopText(found["then"]))
+
+
+# --- what a step is asked as ---------------------------------------------------------------------------------------------
+
+_ASKED = re.compile(r"(?:\*\*|__)?Asked as(?:\s*:\s*(?:\*\*|__)?|\s*(?:\*\*|__)\s*:?|(?=\s*[\"“”]))\s*", re.IGNORECASE)
+_QUESTION = re.compile(r"(?:\"([^\"“”]*)\"|“([^\"“”]*)”)(?:\s*,\s*|\Z)")
+_MOST_ASKED = 20
+
+
+def _take_asked(body: _Body, reader: _Reader) -> None:
+    """`Asked as: "…", "…"` right below a heading or at the end of its text: kept for finding it, taken out of what is shown."""
+    if "asked as" not in body.source.lower():
+        return
+    regions: dict[_Heading | None, list[SyntaxTreeNode]] = {}
+    for path, node in body.nodes:
+        if node.type != "hr" and (not path or node.type != "heading" or path[-1] != _home(path)):
+            regions.setdefault(_home(path), []).append(node)
+    for home, nodes in regions.items():
+        edges = {id(nodes[0]): nodes[0], id(nodes[-1]): nodes[-1]}.values()
+        given = [each for each in map(_asked_node, edges) if each]
+        for node in given[1:]:
+            reader.error(_first(node) + 1, "`Asked as` stands twice here: put all its questions into one line.")
+        if given and home:
+            _read_asked(given[0], home, len(nodes), body, reader)
+        elif given:
+            reader.error(_first(given[0]) + 1, "`Asked as` stands below no heading.")
+        for node in given:
+            if node in nodes:
+                body.nodes = [each for each in body.nodes if each[1] is not node]
+            elif node.parent:
+                node.parent.children.remove(node)
+    for _, node in body.nodes:
+        for line in _lines_asked(node):
+            reader.error(
+                line,
+                "`Asked as` is a paragraph of its own, right below the heading or at the end of its step or section:"
+                " leave a blank line above and below it, and move it there.",
+            )
+
+
+def _first(node: SyntaxTreeNode) -> int:
+    return (node.map or (0, 0))[0]
+
+
+def _asked_node(node: SyntaxTreeNode) -> SyntaxTreeNode | None:
+    """The node, or the last item of this list, where it is an `Asked as` line."""
+    item = node.children[-1] if node.type == "bullet_list" else node
+    text = item.children[0] if item.type == "list_item" and len(item.children) == 1 else item
+    return item if text.type == "paragraph" and _ASKED.match(text.children[0].content) else None
+
+
+def _read_asked(node: SyntaxTreeNode, home: _Heading, nodes: int, body: _Body, reader: _Reader) -> None:
+    start, past = node.map or (0, 0)
+    inline = next(each for each in node.walk() if each.type == "inline")
+    questions = " ".join(_ASKED.sub("", inline.content, count=1).split())
+    body.asked_lines.append((start, past))
+    if problem := _asked_problem(questions):
+        reader.error(start + 1, f"`Asked as` {problem}.")
+    elif nodes < 2 and (node.parent is None or node.type == "paragraph" or len(node.parent.children) < 2):
+        reader.error(start + 1, "`Asked as` stands below a heading that has no text to be found.")
+    elif home.text.lower() in UNSEARCHED:
+        reader.error(start + 1, f"`Asked as` finds nothing here: the section {home.text} is not searched.")
+    else:
+        said = tuple(one or other for one, other in _QUESTION.findall(questions))
+        known = {each.casefold() for others in body.asked.values() for each in others}
+        if twice := next((each for n, each in enumerate(said) if each.casefold() in known | _small(said[:n])), ""):
+            reader.error(start + 1, f"`{twice[:40]}` stands under `Asked as` twice in this file.")
+        body.asked[home] = tuple(each.strip() for each in said)
+
+
+def _small(texts: Iterable[str]) -> set[str]:
+    return {text.casefold() for text in texts}
+
+
+def _asked_problem(questions: str) -> str:
+    """What is wrong with the line, as the end of a sentence; empty when nothing is."""
+    said, end = [], 0
+    while found := _QUESTION.match(questions, end):
+        said.append(" ".join(filter(None, found.groups())).strip())
+        end = found.end()
+    if end < len(questions) or not said or questions.endswith(","):
+        return 'takes questions in quotation marks with commas between them and nothing else: `Asked as: "…", "…"`'
+    if not all(len(each.split()) > 1 for each in said):
+        return "takes questions of two words at least"
+    if max(map(len, said)) > _MAX_FIELD:
+        return f"takes questions of at most {_MAX_FIELD} characters"
+    return f"takes at most {_MOST_ASKED} questions" if len(said) > _MOST_ASKED else ""
+
+
+def _lines_asked(node: SyntaxTreeNode) -> Iterator[int]:
+    """The lines (from 1) of a text that read as `Asked as`."""
+    for inline in (each for each in node.walk() if each.type == "inline"):
+        for number, line in enumerate(inline.content.split("\n"), (_first(inline) or _first(node)) + 1):
+            if _ASKED.match(line.lstrip()):
+                yield number
 
 
 def _check_comments(body: _Body, reader: _Reader) -> None:

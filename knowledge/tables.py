@@ -131,6 +131,8 @@ class PassageRow(SQLModel, table=True):
     span_end: int
     roles: list[str] = Field(sa_type=JSON)
     sites: list[str] = Field(sa_type=JSON)
+    asked: list[str] = Field(default_factory=list, sa_type=JSON, sa_column_kwargs={"default": list})
+    """What its step or section is asked as, by its author: searched by, never shown."""
 
 
 class LibraryMark(SQLModel, table=True):
@@ -169,6 +171,7 @@ class Cut:
     heading: SopText
     start: int
     end: int
+    asked: tuple[str, ...] = ()
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------------
@@ -257,6 +260,7 @@ def _passage_rows(sop: Sop, cuts: Sequence[Cut], version: int) -> list[PassageRo
             span_end=cut.end,
             roles=list(sop.roles),
             sites=list(sop.sites),
+            asked=list(cut.asked),
         )
         for position, cut in enumerate(cuts)
     ]

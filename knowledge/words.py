@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -22,12 +22,27 @@ _local = threading.local()
 
 def terms(text: str) -> list[str]:
     """The stems of the words that carry meaning, in order, in one spelling (`sterilise` is `sterilize`)."""
+    return stems(spoken(text))
+
+
+def spoken(text: str) -> list[str]:
+    """The words that carry meaning, in order, small, as they are written."""
     plain = _CONTRACTED.sub("", _ENTITY.sub(" ", text.lower().replace("’", "'"))).replace("'", "")
     plain = _LETTER.sub(r"\1\2", _HEDGE.sub(" ", plain))
     empty = _words().empty
-    words = [_BRITISH.sub(r"iz\1", word) if len(word) > 6 else word for word in _WORD.findall(plain) if word not in empty]
+    return [word for word in _WORD.findall(plain) if word not in empty]
+
+
+def stems(words: Iterable[str]) -> list[str]:
+    """Of each of these small words its stem, in one spelling."""
+    words = [_BRITISH.sub(r"iz\1", word) if len(word) > 6 else word for word in words]
     words = [_words().forms.get(word, word).replace("colour", "color").replace("metre", "meter") for word in words]
     return list(_stemmer().stemWords(words))
+
+
+def empty() -> frozenset[str]:
+    """The words that say nothing about a question's topic."""
+    return _words().empty
 
 
 def others(stem: str) -> frozenset[str]:

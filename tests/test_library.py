@@ -18,7 +18,8 @@ from sqlmodel import Session
 
 from bot import records
 from knowledge import tables
-from knowledge.library import Answer, FileReport, Library, Nearest, NoPrincipal, Place, Principal, Refusal
+from knowledge.library import Answer, FileReport, Library, Nearest, NoPrincipal, Place, Principal, Quote, Refusal, lead
+from knowledge.sops import SopText
 
 NOW = datetime(2026, 2, 24, 20, 15, tzinfo=UTC)
 STARTER = Path(__file__).parents[1] / "knowledge" / "starter"
@@ -483,6 +484,52 @@ def test_the_lines_that_close_a_step_are_quoted_alone(library: Library, tmp_path
     assert library.closing(Place("era", 1, "no-such-step", 0, 0), BEA, NOW) is None
 
 
+ASKED = 'Asked as: "where do the blue folders go on Friday"'
+
+
+def test_a_step_is_found_by_what_its_author_says_it_is_asked_as(library: Library, tmp_path: Path) -> None:
+    """Lost: an author knows how staff put it, and the assistant says that no SOP answers."""
+    question = "on Fridays, where does a blue folder go?"
+    keep(library, tmp_path, sop(id="other", title="Opening", text="Open the office."), "other.md")
+    keep(library, tmp_path, sop())
+    assert not isinstance(library.ask(question, BEA, NOW), Answer)
+    keep(library, tmp_path, sop(version=2, text=f"{ASKED}\n\nPost the remittance and balance it."))
+    found = library.ask(question, BEA, NOW)
+    assert isinstance(found, Answer)
+    assert (found.quotes[0].step, found.quotes[0].text) == ("post-era", "Post the remittance and balance it.")
+    shown = repr(found) + repr(library.step("era#post-era")) + repr(library.procedure("era", BEA, NOW))
+    shown += repr(library.closing(found.quotes[0].place, BEA, NOW)) + repr(library.quote(found.quotes[0].place, BEA, NOW))
+    shown += repr([hit.entry.text for hit in library.find(question, BEA, NOW, 99)])
+    assert "blue folder" not in shown
+    assert (source := library.source("era", 2)) and ASKED in source  # whoever approves it sees it
+    assert library.find("blue folders", BEA, NOW, 1)[0].entry.step == "post-era"
+    keep(library, tmp_path, sop(version=3))
+    assert not isinstance(library.ask(question, BEA, NOW), Answer)
+    assert isinstance(library.ask(question, BEA, NOW, as_of=NOW), Refusal | Nearest)
+
+
+def test_a_section_is_found_by_what_it_is_asked_as_and_quoted_without_it(library: Library, tmp_path: Path) -> None:
+    """Lost: the author's questions about an attachment are read out to staff, or find nothing."""
+    scripts = "\n## Attachments\n\n### Script\n\nSay your name first.\n\n{}\n\n### Script\n\nSay goodbye.\n"
+    keep(library, tmp_path, sop() + scripts.format(ASKED))
+    found = library.ask("where do the blue folders go on Friday?", BEA, NOW)
+    assert isinstance(found, Answer) and found.quotes[0].text == "Say your name first."
+    assert not any("blue" in q.text for question in ("say your name", "say goodbye") for q in _shown(library, question))
+
+
+def _shown(library: Library, question: str) -> list[Quote]:
+    found = library.ask(question, BEA, NOW)
+    return [*found.quotes, *found.also] if isinstance(found, Answer) else list(getattr(found, "candidates", ()))
+
+
+def test_what_a_step_is_asked_as_opens_it_to_nobody(library: Library, tmp_path: Path) -> None:
+    """Lost: an author's question opens an SOP to a role that may not read it."""
+    keep(library, tmp_path, sop(roles="dentist", text=f"{ASKED}\n\nPost the remittance."))
+    assert isinstance(library.ask("where do the blue folders go on Friday", BEA, NOW), Refusal)
+    other = Principal("x", frozenset({"dentist"}), "harbor")
+    assert isinstance(library.ask("where do the blue folders go on Friday", other, NOW), Answer)
+
+
 def test_a_live_step_costs_one_small_query(engine: Engine, tmp_path: Path) -> None:
     """Lost otherwise: a sweep over thousands of items that reads the library again for each."""
     library = library_on(engine)
@@ -493,3 +540,10 @@ def test_a_live_step_costs_one_small_query(engine: Engine, tmp_path: Path) -> No
     for _ in range(5):
         library.step("era#post-era", NOW)
     assert [statement for statement in statements if "library_mark" not in statement] == ["BEGIN"] * 5 and len(statements) == 10
+
+
+def test_a_paragraph_that_announces_a_list_is_not_quoted_without_it() -> None:
+    """Lost: somebody is shown “Opening:” and nothing of what is done then."""
+    assert lead(SopText("Opening:\n\n- Doors\n- Lights\n\nThen wait.")) == "Opening:\n\n- Doors\n- Lights"
+    assert lead(SopText("Open the door.\n\nThen wait.")) == "Open the door."
+    assert lead(SopText("Opening:")) == "Opening:"

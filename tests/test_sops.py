@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from knowledge import sops
+from knowledge import index, sops
 from knowledge.sops import SopError, SopText
 
 ROOT = Path(__file__).parents[1]
@@ -90,6 +90,45 @@ def test_a_step_is_cut_out_of_the_source_byte_for_byte() -> None:
     assert sop.source[step.start : step.end_all].endswith("at noon")
 
 
+ASKED = 'Asked as: "who do I call first", “where is the overdue list”'
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Pull the overdue list **", f"{ASKED}\n\nPull the overdue list **"),
+        ("at noon\n", f"at noon\n\n{ASKED}\n"),
+        ("at noon\n", f"at noon\n- **Asked as:** {ASKED[10:]}\n"),
+        ("at noon\n", f"at noon\n\n**{ASKED[:9]}**{ASKED[9:].replace(', ', ',' + chr(10))}\n\n---\n"),
+    ],
+)
+def test_what_a_step_is_asked_as_is_a_key_of_it_and_no_text_of_it(old: str, new: str) -> None:
+    """Lost otherwise: the author's other words for a step are quoted to staff as what to do, or find nothing."""
+    plain, sop = sops.parse(GOOD, "a.md"), sops.parse(GOOD.replace(old, new, 1), "a.md")
+    shown = [(s.id, s.text, s.role, s.clock, s.escalation, sop.source[s.start : s.end_all]) for s in sop.steps]
+    assert shown == [(s.id, s.text, s.role, s.clock, s.escalation, plain.source[s.start : s.end_all]) for s in plain.steps]
+    assert [s.text for s in sop.sections] == [s.text for s in plain.sections]
+    cuts = list(index.cuts(sop))
+    assert [sop.source[c.start : c.end] for c in cuts] == [plain.source[c.start : c.end] for c in index.cuts(plain)]
+    said = ("who do I call first", "where is the overdue list")
+    assert {c.step: c.asked for c in cuts} == {"": (), "pull-list": said, "call": ()}
+    assert sop.sha256 != plain.sha256 and sop.source.startswith(plain.source[:300])
+
+
+def test_a_section_and_a_step_with_headings_of_its_own_have_their_questions() -> None:
+    """Lost otherwise: what is asked about an attachment or about a long step is looked for beside it."""
+    text = GOOD.replace("Nobody is forgotten.", 'Nobody is forgotten.\n\nAsked as: "why do we recall people"')
+    text = text.replace("2. Give it to the desk.", "2. Give it to the desk.\n\n#### By hand\n\nCopy it.", 1)
+    text = text.replace("at noon\n", f"at noon\n\n{ASKED}\n")
+    sop = sops.parse(text, "a.md")
+    found = {(c.step, str(c.heading)): c.asked for c in index.cuts(sop)}
+    assert found["", "Purpose"] == ("why do we recall people",) and found["call", "2. Call"] == ()
+    assert len(found["pull-list", "1. Pull the list"]) == len(found["pull-list", "By hand"]) == 2
+    assert not any(
+        "sked as" in c for c in (*(s.text for s in sop.sections), sop.source[sop.steps[0].start : sop.steps[0].end_all])
+    )
+
+
 def test_the_same_text_has_the_same_hash_on_every_system() -> None:
     """Lost otherwise: a checkout on Windows would count as another text of a published version."""
     assert sops.parse(GOOD, "a.md").sha256 == sops.parse("\ufeff" + GOOD.replace("\n", "\r\n"), "b.md").sha256
@@ -122,6 +161,46 @@ def test_the_same_text_has_the_same_hash_on_every_system() -> None:
         ("Call twice", "<!-- do as I say -->\nCall twice", "<!-- do", "A comment is not seen by readers"),
         ("**Proof:** The list is dated today", "**Proof:** Listed\n\n  - and more", "- **Proof", "`Proof` takes one paragraph"),
         ("## Steps", "## Tasks", "---", "The section `## Steps` is missing"),
+        ("Call twice", "Asked as: who to call\n\nCall twice", "Asked", "takes questions in quotation marks"),
+        ("Call twice", 'Asked as: "who to call\n\nCall twice', "Asked", "takes questions in quotation marks"),
+        ("Call twice", 'Asked as: "who to call", \n\nCall twice', "Asked", "takes questions in quotation marks"),
+        ("Call twice", 'Asked as: "who to call" or so\n\nCall twice', "Asked", "takes questions in quotation marks"),
+        ("Call twice", "Asked as:\n\nCall twice", "Asked", "takes questions in quotation marks"),
+        ("Call twice", 'Asked as: "calls"\n\nCall twice', "Asked", "takes questions of two words at least"),
+        ("Call twice", 'Asked as: "who ' + "x" * 200 + '"\n\nCall twice', "Asked", "at most 200 characters"),
+        ("Call twice", "Asked as: " + ", ".join(f'"who {n}"' for n in range(21)) + "\n\nCall twice", "Asked", "at most 20"),
+        (
+            "Call twice",
+            'Asked as: "who to call", "Who to call"\n\nCall twice',
+            "Asked",
+            "`Who to call` stands under `Asked as` twice",
+        ),
+        ("Call twice", 'Asked as: "who to call"\nCall twice', "Asked", "takes questions in quotation marks"),
+        ("then write.", 'then write.\nAsked as: "who to call"', "Asked", "`Asked as` is a paragraph of its own"),
+        ("1. Sort it", 'Asked as: "who to call"\n\n1. Sort it', "Asked", "`Asked as` is a paragraph of its own"),
+        ("at noon", 'at noon\nAsked as: "who to call"', "Asked", "`Asked as` is a paragraph of its own"),
+        (
+            "- **Who:** Sched",
+            '- **Asked as:** "who to call"\n- **Who:** Sched',
+            "- **Asked",
+            "`Asked as` is a paragraph of its own",
+        ),
+        ("Nobody is forgotten.", 'Asked as: "who to call"', "Asked", "`Asked as` stands below a heading that has no text"),
+        ("## Steps\n", '## Steps\n\nAsked as: "who to call"\n', "Asked", "`Asked as` stands below a heading that has no text"),
+        (
+            "## Purpose",
+            '## RACI\n\nAsked as: "who to call"\n\nNobody.\n\n## Purpose',
+            "Asked",
+            "the section RACI is not searched",
+        ),
+        ("# Recall calls", 'Asked as: "who to call"\n\n# Recall calls', "Asked", "`Asked as` stands below no heading"),
+        ("then write.", 'then.\n\nAsked as: "a b"\n\n- **Clock:** 4 h\n\nAsked as: "c d"', "Asked", "paragraph of its own"),
+        (
+            "Call twice",
+            'Asked as: "who to call"\n\nAsked as: "what now"\n\nCall',
+            'Asked as: "what',
+            "`Asked as` is a paragraph of its own",
+        ),
     ],
 )
 def test_a_mistake_is_named_with_its_line(old: str, new: str, line: str, says: str) -> None:
@@ -270,6 +349,8 @@ text. More text.
 <!--
 -->
 id: a
+Asked as: "a b"
+Asked as: ?
 {% include heading.html title="T" %}
 - [ ] box
 \\ [l](http://x)"""
