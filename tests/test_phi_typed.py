@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pytest
 
 from bot import phi
-from tests.bench.phi import figures, lines, questions
+from tests.bench.phi import feeds_with, figures, lines, practice, questions
 
 FIRST = "Maria Will Grace José Siobhán De'Andre Anne-Marie Xiomara Oluwaseun Mark".split()  # noqa: SIM905
 LAST = (
@@ -68,6 +68,28 @@ def test_a_search_keeps_an_ordinary_word_that_is_also_some_patients_name() -> No
     assert "price" not in phi.clean("refund mrs price today", mode="search", known=KNOWN).text
 
 
+def test_a_patient_long_or_day_costs_no_question_its_words_and_goes_where_a_person_stands() -> None:
+    """Lost: with one patient Long every “how long” is cut out of what is kept, sent to the model and learnt from."""
+    known = phi.Listed(frozenset().union(*map(phi.marks_of, ("Long, Ann", "Day, Will", "May, Grace", "Good, Ida"))))
+    for kept in (
+        "how long do we keep it, 3 days or a week",
+        "is a good seal as long as 2 weeks",
+        "may we do that the same day",
+    ):
+        assert phi.clean(kept, mode="question", known=known).text == kept
+    for said in (
+        "mrs long called",
+        "ann long called",
+        "long's claim",
+        "has long paid",
+        "mr. day called",
+        "day, will",
+        "ms may",
+    ):
+        kept = phi.clean(said, mode="question", known=known).text
+        assert not {"long", "day", "may"} & {phi.fold(word) for word in kept.replace("'s", "").split()}, kept
+
+
 def test_a_known_surname_with_one_wrong_letter_goes() -> None:
     """Lost: nobody spells Thistlewood right the first time."""
     for wrong in ("thistelwood", "thistlwood", "thistlewoood", "thistlewuod"):
@@ -80,6 +102,25 @@ def test_of_texts_held_apart_nearly_all_that_names_somebody_goes_and_clean_ones_
     assert found.names_removed / found.names >= 0.9
     assert found.others_removed / found.others >= 0.95
     assert found.alarms / found.clean <= 0.1
+
+
+@pytest.mark.parametrize("mode", ["note", "question", "search"])
+def test_of_texts_held_apart_every_name_that_the_feeds_know_goes(mode: phi.Mode) -> None:
+    """Lost: the figure we give for a practice's own patients, whatever words stand around them."""
+    held = list(lines("held"))
+    doctors = sum(name.casefold().startswith("dr") for line in held for name in line.names)
+    found = figures(held, mode, feeds_with(held))
+    assert found.names_removed >= found.names - doctors, found.missed
+    assert found.alarms / found.clean <= 0.1
+
+
+@pytest.mark.parametrize("mode", ["question", "search"])
+def test_a_practice_of_two_thousand_patients_leaves_questions_as_they_are(mode: phi.Mode) -> None:
+    """Lost: with so many names every second question would hold an ordinary word that is somebody's."""
+    asked = questions()
+    if not asked:
+        pytest.skip("needs ../shared/data/questions/dev.jsonl")
+    assert figures(asked, mode, practice()).alarms / len(asked) <= 0.1
 
 
 def test_questions_over_other_peoples_sops_are_left_as_they_are() -> None:

@@ -343,14 +343,17 @@ class Names:
         named = bool({n - 1, n + 1} & set(given)) or self._titled(n) or self._pointed_as_known(n)
         if named or (word.capital and self.cased and not word.begins and not word.shout):
             return True
-        return self.mode != "search" and word.key not in self.data.never_alone
+        return self.mode != "search" and word.key not in self.data.never_alone and not self._in_phrase(n)
 
     def _pointed_as_known(self, n: int) -> bool:
         before = self._before(n)
         word = self.words[n]
         owned = word.owns and n + 1 < len(self.words) and self.words[n + 1].key in self.data.had
-        return owned or (
-            before is not None and before.key in ("patient", "pt", "named") and word.key not in self.data.never_alone
+        titled = before is not None and before.key in self.data.titles and (before.capital or before.key != "miss")
+        return (
+            owned
+            or titled
+            or (before is not None and before.key in ("patient", "pt", "named") and word.key not in self.data.never_alone)
         )
 
     # --- putting names together ------------------------------------------------------------------------------------------
@@ -428,6 +431,8 @@ def _of_letters(text: str) -> Iterator[tuple[int, int]]:
 
 def _is_one(text: str) -> bool:
     """Whether what a dash or an apostrophe parts is one word, as "don't" and "X-RAY" are, and neither "O'Neil" nor "A-B"."""
+    if text.isalnum():
+        return True
     first, *parts = spans(PART, text)
     behind = [(text[at - 1], text[at:end]) for at, end in parts if text[at].isupper()]
     whole = first[1] > 1 or text[0] in "IO"

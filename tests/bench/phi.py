@@ -6,6 +6,7 @@ The lines are in tests/fixtures/phi: one half was in view when the recogniser wa
 from __future__ import annotations
 
 import json
+import random
 import re
 import sys
 import time
@@ -17,9 +18,12 @@ from rich.console import Console
 from rich.table import Table
 
 from bot import phi
+from bot.phi.lists import data
 
 TEXTS = Path(__file__).parent.parent / "fixtures" / "phi"
 QUESTIONS = Path(__file__).parents[3] / "shared" / "data" / "questions" / "dev.jsonl"
+QUESTIONED = "development questions"
+MODES: tuple[phi.Mode, ...] = ("question", "search", "note")
 _SPAN = re.compile(r"\[([nx])\|([^\]]*)\]")
 
 
@@ -78,12 +82,12 @@ class Figures:
     ms_each: float
 
 
-def figures(of: Sequence[Line], mode: phi.Mode = "question") -> Figures:
+def figures(of: Sequence[Line], mode: phi.Mode = "question", known: phi.Known = phi.NOBODY) -> Figures:
     missed: list[tuple[str, str]] = []
     wrongly: list[tuple[str, str]] = []
     names_left = others_left = 0
     started = time.perf_counter()
-    kept = [phi.clean(line.text, mode=mode).text for line in of]
+    kept = [phi.clean(line.text, mode=mode, known=known).text for line in of]
     took = time.perf_counter() - started
     for line, text in zip(of, kept, strict=True):
         names = [n for n in line.names if left_over(n, text, is_name=True)]
@@ -101,17 +105,44 @@ def figures(of: Sequence[Line], mode: phi.Mode = "question") -> Figures:
     )  # fmt: skip
 
 
+def feeds_with(of: Sequence[Line]) -> phi.Known:
+    """What feeds tell that name the people of these lines; not the doctors, who are nobody's patients here."""
+    names = [name for line in of for name in line.names if not name.casefold().startswith("dr")]
+    return phi.Listed(frozenset().union(*(phi.marks_of(one) for name in names for one in _as_in_a_feed(name))))
+
+
+def _as_in_a_feed(name: str) -> Iterator[str]:
+    """ "Mr. and Mrs. Castellano" as "Castellano, X"; of a single word a given name where it is one."""
+    words = [w for w in name.replace(".", "").split() if w.casefold() not in ("mr", "mrs", "ms", "and")]
+    if len(words) > 1:
+        yield " ".join(words)
+    elif words:
+        titled = len(name.split()) > 1
+        yield f"{words[0]}, X" if titled or phi.fold(words[0]) not in data().given else f"Quillonby, {words[0]}"
+
+
+def practice(number: int = 2000) -> phi.Known:
+    """The patients of a practice, with names as common as in the lists: among them Young, Price, Grace and Mark."""
+    chance = random.Random(28)
+    given, surnames = sorted(data().given), sorted(data().surnames)
+    people = (f"{chance.choice(surnames)}, {chance.choice(given)}" for _ in range(number))
+    return phi.Listed(frozenset().union(*map(phi.marks_of, people)))
+
+
 def table() -> Table:
-    """The figures of every half, as a question and as a note."""
+    """The figures of every half, as a question and as a note, and with feeds that know somebody."""
     shown = Table(
         title="Patient data that staff type",
-        caption="Nobody here is known to a feed: names are told by lists and by what stands around them.",
+        caption="Without feeds names are told by lists and by what stands around them.",
     )
     for heading in ("texts", "names removed", "other spans removed", "false alarms", "each"):
         shown.add_column(heading, justify="left" if heading == "texts" else "right")
-    for title, of in sets().items():
-        for mode in ("question", "note"):
-            f = figures(of, mode)
+    known: list[tuple[str, list[Line], phi.Known]] = [(title, of, phi.NOBODY) for title, of in sets().items()]
+    known += [(f"{title}, known to feeds", of, feeds_with(of)) for title, of in sets().items() if title != QUESTIONED]
+    known += [(f"{title}, a practice of 2,000 patients", of, practice()) for title, of in sets().items()]
+    for title, of, by in known:
+        for mode in MODES:
+            f = figures(of, mode, by)
             shown.add_row(
                 f"{title}, as a {mode}", f"{f.names_removed}/{f.names}", f"{f.others_removed}/{f.others}",
                 f"{f.alarms}/{f.clean}", f"{f.ms_each:.2f} ms",
@@ -120,7 +151,7 @@ def table() -> Table:
 
 
 def sets() -> dict[str, list[Line]]:
-    return {"practised": list(lines("practised")), "held": list(lines("held")), "development questions": questions()}
+    return {"practised": list(lines("practised")), "held": list(lines("held")), QUESTIONED: questions()}
 
 
 def main() -> int:
