@@ -425,7 +425,8 @@ def _golden_changed(holdfast: Holdfast, options: argparse.Namespace) -> None:
 
     if not (options.question and options.step):
         raise BadUsage(f'Say which: python -m bot golden {options.what} "question" sop#step')
-    words, now = cards.redact(options.question, asking.names_of(holdfast.house)), holdfast.now()
+    house, now = holdfast.house, holdfast.now()
+    words = cards.redact(options.question, asking.names_of(house), patients=house.patients)
     sop_id, _, step = options.step.partition("#")
     if options.what == "add":
         _step_of(holdfast, options.step)

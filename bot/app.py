@@ -36,6 +36,7 @@ from bot import (
     inbox,
     items,
     metrics,
+    patients,
     people,
     rules,
     sweep,
@@ -49,6 +50,7 @@ from bot.inbox import PATIENCE_S, Inbox
 from bot.items import FeedConfig
 from bot.migrations import guards, migrate
 from bot.nudges import House
+from bot.patients import Patients
 from bot.platforms.console import Console, Message
 from bot.platforms.console.desk import FeedView, Look, NoticeCode, PersonView, Reason, Status, TrailRow
 from bot.practice import Finding, Person, Practice, PracticeError, load_practice, load_roles
@@ -168,7 +170,7 @@ class Holdfast:
         return Pen(
             Model(config),
             lambda: write(self.engine),
-            redact=cards.redact,  # without a list of names that may stay: our own people's need not leave either
+            redact=lambda text: cards.redact(text, patients=self.patients),  # our own people's names need not leave either
             day_tokens=set_to.model_day_tokens,
             tell=metrics.here.worded,
         )
@@ -182,6 +184,12 @@ class Holdfast:
         """What was heard, over connections that give up in time to say so."""
         _ = self.engine  # the tables are there from here on
         return Inbox(open_engine(self.settings.database_url, PATIENCE_S))
+
+    @cached_property
+    def patients(self) -> Patients:
+        """Who is a patient as far as the feeds say, asked over connections of its own: nobody's transaction holds it up."""
+        key = patients.key(self.engine, self.now())
+        return Patients(open_engine(self.settings.database_url, patients.PATIENCE_S), key)
 
     @cached_property
     def front(self) -> Front:
@@ -251,7 +259,7 @@ class Holdfast:
             raise CannotStart(f"There is no {practice_file}: write one as in docs/practice.md, or run “python -m bot demo”.")
         practice = load_practice(practice_file, load_roles())
         loaded, refused = self._rules()
-        house = House(practice, loaded, self._quote, self._address(practice))
+        house = House(practice, loaded, self._quote, self._address(practice), self.patients)
         self._connectors.clear()
         feeds = items.load_feeds(feeds_file, practice.sites)
         announced = {name: replace(feed, kinds=self._announced(practice, feed)) for name, feed in feeds.items()}
@@ -291,7 +299,9 @@ class Holdfast:
         known = self._connectors.get(feed.id)
         if known is None or known[0] != feed:
             zone = self.practice.sites[feed.site].zone
-            made = connectors.connect(feed.connector, feed.options, home=self.home, zone=zone, site=feed.site)
+            made = connectors.connect(
+                feed.connector, feed.options, home=self.home, zone=zone, site=feed.site, seal=self.patients.seal
+            )
             self._connectors[feed.id] = known = (feed, made)
         return known[1]
 
@@ -745,9 +755,9 @@ class Holdfast:
                 stop.wait(1.0)
 
     def close(self) -> None:
-        for name in ("engine", "inbox"):
-            if name in self.__dict__:
-                (self.engine if name == "engine" else self.inbox.engine).dispose()
+        for name in {"engine", "inbox", "patients"} & self.__dict__.keys():
+            part = getattr(self, name)
+            (part if name == "engine" else part.engine).dispose()
 
 
 # --- the clock that keeps ticking ------------------------------------------------------------------------------------------

@@ -167,6 +167,17 @@ class ItemKey(SQLModel, table=True):
     item: str
 
 
+class PatientMark(SQLModel, table=True):
+    """One form of a patient's name that a feed brings, as a keyed hash (bot.patients): what staff type is compared with it."""
+
+    __tablename__ = "patient_mark"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+    mark: str = Field(primary_key=True)
+    feed: str = Field(primary_key=True)
+    seen_on: date
+    """The day (UTC) on which a file of this feed was last read that has it."""
+
+
 # --- nudges and what people did ----------------------------------------------------------------------------------------
 
 

@@ -16,7 +16,7 @@ from sqlalchemy import Engine, case, select, update
 from sqlalchemy.exc import SQLAlchemyError
 from sqlmodel import Session, col
 
-from bot import accounts, cards, digest, evidence, items, nudges, people
+from bot import accounts, cards, digest, evidence, items, nudges, patients, people
 from bot.cards import Token
 from bot.chat import AmbiguousSend, Card, Platform, Receipt, SendError, card_from_json
 from bot.evidence import Event
@@ -157,6 +157,7 @@ def pull(r: Round, now: datetime, done: Swept, only: Collection[str] | None = No
             log.exception("feed %s could not be read", feed.id)
             done.problems.append(f"{feed.id}: a fault of ours ({type(fault).__name__})")
             _note_problem(r, feed, f"A fault of ours ({type(fault).__name__}); the log says more.", now)
+    patients.forget(r.engine, now)
 
 
 def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swept) -> None:
@@ -180,6 +181,7 @@ def _pull(r: Round, feed: FeedConfig, row: Feed | None, now: datetime, done: Swe
 def _take(r: Round, feed: FeedConfig, batch: Batch, now: datetime, done: Swept) -> None:
     if batch.as_of > now + AHEAD and not batch.unreadable:  # it would make the feed look fresh until then
         raise ConnectorError(f"{batch.name} says it is as of {batch.as_of:%Y-%m-%d}, which is still to come: correct its date.")
+    patients.remember(r.engine, feed.id, batch.patients, now)  # first: a file that was merged is not read again
     with write(r.engine) as session:
         if batch.unreadable:
             if items.quarantine(session, feed, batch, now):

@@ -3,7 +3,8 @@
 A row says what is true of one real thing (a claim, a treatment plan, an ERA, a sterilizer-week). Its `keys` are the source's
 own names for that thing (claim number, payer's control number): they join rows, and people on duty see them at /r/REF, but no
 message is ever built from them. Its `facts` are typed and listed in KINDS; a value that is not on the list has no place to
-live, so free text and names cannot travel any further than the connector.
+live, so free text and names cannot travel any further than the connector. Of a patient's name it hands on what a Seal makes
+of it: keyed hashes, by which a name that staff type is known again.
 
 A connector is a module of this package that has a `connect` function; it is found by being there.
 
@@ -12,10 +13,12 @@ A connector is a module of this package that has a `connect` function; it is fou
 
 from __future__ import annotations
 
+import hmac
 import importlib
 import pkgutil
 import re
-from collections.abc import Iterator, Mapping
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -32,6 +35,15 @@ CODE = re.compile(r"(?=[A-Z-]*[0-9])[A-Z0-9]{1,8}(-[A-Z0-9]{1,8})?")
 
 KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/#:+-]{0,63}")
 """What a key may look like: 64 characters at most, no blanks and no commas, so that no full name fits."""
+
+Seal = Callable[[str], Iterable[str]]
+"""A patient's name as the source writes it, "Alvarez, Maria" or "Maria Alvarez" -> what may be handed on of it: SEALED each."""
+
+SEALED = re.compile(r"[0-9a-f]{32}")
+"""What a keyed hash looks like. No name does."""
+
+LONGEST_NAME = 80
+"""Characters. More is a remark in a name's place."""
 
 
 @dataclass(frozen=True)
@@ -154,6 +166,8 @@ class Batch:
     totals    named sums to print and to compare (cents and counts)
     sha256    of the bytes read, where the source is a file; imports of the same bytes are recognised by it
     name      of the file read, without its folder
+    patients  what the feed's Seal made of the patients' names in this piece, also of those whose row could not be used
+    raises ValueError   something in `patients` that is no keyed hash
     """
 
     rows: tuple[Row, ...]
@@ -168,6 +182,11 @@ class Batch:
     name: str = ""
     unreadable: str = ""
     """One sentence where the whole file could not be read: it is quarantined and nothing of it is applied."""
+    patients: frozenset[str] = field(default=frozenset(), repr=False)
+
+    def __post_init__(self) -> None:
+        if not all(map(SEALED.fullmatch, self.patients)):
+            raise ValueError("a batch holds something else than sealed names")
 
 
 @runtime_checkable
@@ -197,7 +216,7 @@ class _Module(Protocol):
     NAME: str
     OPTIONS: tuple[str, ...]
 
-    def connect(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector: ...
+    def connect(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str, seal: Seal) -> Connector: ...
 
     def kinds(self, options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]: ...
 
@@ -211,16 +230,24 @@ def names() -> tuple[str, ...]:
     return tuple(sorted(m.name for m in pkgutil.iter_modules(__path__) if hasattr(_import(m.name), "connect")))
 
 
-def connect(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
+def unnamed(_name: str) -> Iterable[str]:
+    """The Seal that hands on nothing."""
+    return ()
+
+
+def connect(
+    name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str, seal: Seal = unnamed
+) -> Connector:
     """The connector `name`, set up with a feed's table from feeds.toml. Opens nothing yet.
 
     options  the feed's table; what each connector reads from it is in docs/connectors.md
     home     relative paths start here
     zone     local times in the source are of this zone
     site     the feed's site
+    seal     what is handed on of a patient's name
     raises ConnectorError   no such connector, an option that cannot be used, a column map with a mistake (file and line)
     """
-    return _module(name).connect(options, home=home, zone=zone, site=site)
+    return _module(name).connect(options, home=home, zone=zone, site=site, seal=seal)
 
 
 def kinds(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
@@ -232,7 +259,7 @@ def kinds(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInf
 def describe(name: str, options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
     """What the source says, as plain JSON data for a person at a terminal: one dict per line, told apart by "type".
 
-    file     name, kind, as_of, covers, sha256, unreadable, totals
+    file     name, kind, as_of, covers, sha256, unreadable, totals, patients (how many names were read)
     row      kind, keys, facts, site, line
     problem  where, what
     and what a connector adds: "check" (era835), "columns" and "note" (csv_file without a map)
@@ -246,6 +273,18 @@ def option_names(name: str) -> tuple[str, ...]:
     return _module(name).OPTIONS
 
 
+def counted() -> Seal:
+    """A Seal for `describe`: one hash for each different name, so that they can be counted, under a key that nobody keeps."""
+    key = secrets.token_bytes(32)
+    return lambda name: [hmac.digest(key, name.encode(), "sha256").hex()[:32]]
+
+
+def sealed(names: Iterable[str], seal: Seal) -> frozenset[str]:
+    """What may be handed on of these names."""
+    wanted = {name for each in names if (name := each.strip(" ,")) and len(name) <= LONGEST_NAME}
+    return frozenset(mark for name in wanted for mark in seal(name))
+
+
 def plain(batch: Batch) -> Iterator[dict[str, object]]:
     """`batch` as `describe` gives it: its file line, its rows, its problems."""
     yield {
@@ -257,6 +296,7 @@ def plain(batch: Batch) -> Iterator[dict[str, object]]:
         "sha256": batch.sha256,
         "unreadable": batch.unreadable,
         "totals": dict(batch.totals),
+        "patients": len(batch.patients),
     }
     for row in batch.rows:
         facts = {name: value.isoformat() if isinstance(value, date) else value for name, value in row.facts.items()}

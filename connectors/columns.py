@@ -1,7 +1,8 @@
 """A column map: which columns of a report are the keys and facts of which kind, and how their cells are written.
 
-The map names every column that is read. Nothing else of a table gets in: other columns are never looked at, and a cell that
-does not fit is reported by line and column, never by its text.
+The map names every column that becomes a key or a fact. Nothing else of a table gets in, and a cell that does not fit is
+reported by line and column, never by its text. Columns of patients' names are looked at to be sealed: those that the map names,
+or else those whose titles say so.
 
     MapError (a ConnectorError)     the map has a mistake; the text names its file and line
     BadCell                         a cell that cannot be read; the row or the fact is left out
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
+from itertools import zip_longest
 from pathlib import Path
 from typing import cast, get_args
 from zoneinfo import ZoneInfo
@@ -40,7 +42,18 @@ _NO_DATE = frozenset({"", "-", "--", "n/a", "na", "none", "null"})
 _UNKNOWN_DAYS = frozenset({date(1, 1, 1), date(1753, 1, 1), date(1899, 12, 30), date(1899, 12, 31), date(1900, 1, 1)})
 """Days that databases and Excel write where there is none."""
 
-_TOP = ("kind", "covers", "as_of", "delimiter", "encoding", "primary", "keys", "facts", "site")
+_TOP = ("kind", "covers", "as_of", "delimiter", "encoding", "primary", "patients", "keys", "facts", "site")
+_WHOLE = frozenset(
+    f"{who}{what}"
+    for who in ("patient", "pt", "subscriber", "insured", "guarantor", "dependent", "policyholder", "responsibleparty")
+    for what in ("", "name", "fullname", "sname")
+)
+"""Titles of columns that hold whole names, without blanks and signs."""
+_IN_PARTS = tuple(
+    (f"{who}{last}", f"{who}{first}")
+    for who in ("", "patient", "pt", "pat", "subscriber", "insured", "guarantor")
+    for last, first in (("lastname", "firstname"), ("last", "first"), ("lname", "fname"), ("surname", "givenname"))
+)
 _CARC = re.compile(r"(CO|PR|OA|PI|CR)([0-9]{1,3}|[A-Z][0-9]{1,2})")
 
 
@@ -88,6 +101,22 @@ class FactColumn:
 
 
 @dataclass(frozen=True)
+class NameColumn:
+    """Where a table has a patient's name: the position of the column, or those of last and first name (None: not there)."""
+
+    at: tuple[int | None, ...]
+    guessed: bool = False
+    """Found by its title: then a single word is no name."""
+
+    def name(self, cells: Cells) -> str:
+        """The name as a Seal takes it, or nothing."""
+        parts = [cells[n] if n is not None and n < len(cells) else "" for n in self.at]
+        if len(parts) > 1:
+            return f"{parts[0]}, {' '.join(part for part in parts[1:] if part)}"
+        return "" if self.guessed and not re.search(r"[\s,]", parts[0]) else parts[0]
+
+
+@dataclass(frozen=True)
 class Drop:
     """A row that is left out. `footer`: it looks like the totals or the imprint below a report."""
 
@@ -109,6 +138,8 @@ class ColumnMap:
     primary: tuple[str, ...] = ()
     site: KeyColumn | None = None
     constants: Mapping[str, Value] = field(default_factory=dict)
+    patients: tuple[tuple[str, ...], ...] | None = None
+    """Titles of the columns with patients' names, of several for one name the last name's first. None: told by their titles."""
 
     @property
     def titles(self) -> tuple[str, ...]:
@@ -133,6 +164,15 @@ class ColumnMap:
         except _Left as left:
             return Drop(Problem(_where(line, left.label), left.why), left.keyless and self._bare(cells, at)), []
         return Row(self.kind, keys, facts, site, line), problems
+
+    def name_columns(self, header: Cells) -> list[NameColumn]:
+        """Where this header has patients' names. A column that is not there is left out: no report is refused for it."""
+        if self.patients is not None:
+            keys = [title_key(cell) for cell in header]
+            return _placed(keys, [tuple(map(title_key, titles)) for titles in self.patients])
+        keys = [re.sub(r"[\W_]+", "", cell.casefold()) for cell in header]
+        whole = [NameColumn((n,), guessed=True) for n, key in enumerate(keys) if key in _WHOLE]
+        return whole + [found for found in _placed(keys, _IN_PARTS) if None not in found.at]
 
     def _titles(self, *, optional: bool) -> tuple[str, ...]:
         sources = [key.column for key in (*self.keys, *([self.site] if self.site else ()))]
@@ -207,6 +247,15 @@ class ColumnMap:
         return not any(column.text(cells, at) for column in telling)
 
 
+def _placed(keys: Sequence[str], wanted: Iterable[tuple[str, ...]]) -> list[NameColumn]:
+    """The columns of each name; a title that is there twice makes two names."""
+    found = []
+    for titles in wanted:
+        places = [[n for n, key in enumerate(keys) if key == title] for title in titles]
+        found += [NameColumn(at) for at in zip_longest(*places)]
+    return found
+
+
 def load(path: Path, zone: ZoneInfo) -> ColumnMap:
     """The column map in the TOML file `path`; local times in its report are of `zone`. raises MapError"""
     try:
@@ -272,6 +321,7 @@ class _Author:
             primary=self._primary(keys),
             site=self._site_column(),
             constants=constants,
+            patients=self._patients(),
         )
 
     def _wrong(self, table: str, name: str, sentence: str) -> MapError:
@@ -318,6 +368,17 @@ class _Author:
         if [k for k in known if k in value] != value:
             raise self._wrong("", "primary", "must name the keys in the order in which [keys] has them.")
         return tuple(value)
+
+    def _patients(self) -> tuple[tuple[str, ...], ...] | None:
+        given = self.table.get("patients")
+        if given is None:
+            return None
+        names = [[one] if isinstance(one, str) else one for one in (given if isinstance(given, list) else [given])]
+        if not all(isinstance(n, list) and n and all(isinstance(t, str) and title_key(t) for t in n) for n in names):
+            raise self._wrong(
+                "", "patients", 'is a list of the columns with patients\' names: "Patient", or ["Last name", "First name"].'
+            )
+        return tuple(tuple(titles) for titles in cast(list[list[str]], names))
 
     def _key_columns(self) -> tuple[KeyColumn, ...]:
         table = self._table("keys")

@@ -15,7 +15,23 @@ from datetime import datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors import KINDS, Batch, Connector, ConnectorError, Covers, Kind, Problem, Row, columns, files, plain
+from connectors import (
+    KINDS,
+    Batch,
+    Connector,
+    ConnectorError,
+    Covers,
+    Kind,
+    Problem,
+    Row,
+    Seal,
+    columns,
+    counted,
+    files,
+    plain,
+    sealed,
+    unnamed,
+)
 
 NAME = "csv_file"
 OPTIONS = ("path", "files", "map", "as_of")
@@ -50,14 +66,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Header:
-    """Where the table starts: the header's line, its width, and the position of each mapped column."""
+    """Where the table starts: the header's line, its width, the position of each mapped column, and where names stand."""
 
     index: int
     width: int
     at: Mapping[str, int]
+    names: Sequence[columns.NameColumn] = ()
 
 
-def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
+def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str, seal: Seal = unnamed) -> Connector:
     """A feed of CSV files. Options: path, map, files (patterns), as_of (instead of the map's). raises ConnectorError"""
     path = files.option_path(options, "path", home)
     if "map" not in options:
@@ -68,7 +85,7 @@ def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: 
             column_map = replace(column_map, as_of=files.check_as_of(options["as_of"]))
         except ValueError as error:
             raise ConnectorError(f"The feed's option 'as_of' {error}.") from None
-    return CsvFile(path, files.option_patterns(options, PATTERNS), column_map, zone)
+    return CsvFile(path, files.option_patterns(options, PATTERNS), column_map, zone, seal)
 
 
 def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
@@ -79,7 +96,7 @@ def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple
 def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
     """See connectors.describe. Without a map: the columns that were found, and what to write next."""
     if "map" in options:
-        for batch in connect(options, home=home, zone=zone, site=site).fetch(None):
+        for batch in connect(options, home=home, zone=zone, site=site, seal=counted()).fetch(None):
             yield from plain(batch)
         return
     found = files.listed(files.option_path(options, "path", home), files.option_patterns(options, PATTERNS))
@@ -99,6 +116,7 @@ class CsvFile:
     patterns: tuple[str, ...]
     columns: columns.ColumnMap
     zone: ZoneInfo
+    seal: Seal = unnamed
     name: str = NAME
 
     def fetch(self, cursor: str | None) -> Iterator[Batch]:
@@ -118,7 +136,8 @@ class CsvFile:
             records, header = _table(decoded(data, self.columns.encoding), self.columns)
         except ValueError as error:  # Unreadable, or no instant in the file's name
             return [files.quarantined(file, self.columns.kind, self.columns.covers, str(error))]
-        rows, problems, dropped = _rows(records[header.index + 1 :], header, self.columns)
+        below = records[header.index + 1 :]
+        rows, problems, dropped = _rows(below, header, self.columns)
         covers: Covers = "delta" if dropped else self.columns.covers
         if dropped and self.columns.covers == "snapshot":
             problems.append(
@@ -135,6 +154,7 @@ class CsvFile:
                 kind=self.columns.kind,
                 problems=tuple(problems),
                 totals=_totals(rows, self.columns),
+                patients=sealed((column.name(record.cells) for record in below for column in header.names), self.seal),
             )
         ]
 
@@ -199,7 +219,7 @@ def _table(text: str, column_map: columns.ColumnMap) -> tuple[list[Record], Head
     if missing:
         raise Unreadable(f"The header on line {top[index].line} lacks the columns of the map: {', '.join(missing)}.")
     _no_twins(top[index], column_map)
-    return list(records_of(text, best)), Header(index, _width(top[index].cells), at)
+    return list(records_of(text, best)), Header(index, _width(top[index].cells), at, column_map.name_columns(top[index].cells))
 
 
 def _said_delimiter(text: str) -> tuple[str, str]:

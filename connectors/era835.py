@@ -1,7 +1,8 @@
 """ERA files (X12 835): which checks came, what they pay, and which claims they pay or deny.
 
 Read from each ST: BPR02, 04 and 16, TRN02 and 03, CLP01 to 05 and 07, CAS of both levels, SVC01 to 03 and 06, remark codes,
-and PLB. Names (NM1, the name in N1) are never looked at. A file gives two batches: its checks ("era"), its claims ("claim").
+and PLB. Of names those of patients and subscribers (NM1) are read, to be sealed. A file gives two batches: its checks ("era"),
+its claims ("claim").
 Numbers like 835 CLP04 name segment and element of 005010X221A1; 004010X091 is read the same way.
 """
 
@@ -9,12 +10,31 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from connectors import CODE, Batch, Connector, ConnectorError, Key, Kind, Problem, Row, Value, files, is_key, money, plain, x12
+from connectors import (
+    CODE,
+    Batch,
+    Connector,
+    ConnectorError,
+    Key,
+    Kind,
+    Problem,
+    Row,
+    Seal,
+    Value,
+    counted,
+    files,
+    is_key,
+    money,
+    plain,
+    sealed,
+    unnamed,
+    x12,
+)
 
 NAME = "era835"
 OPTIONS = ("path", "files", "as_of")
@@ -23,6 +43,9 @@ REVERSAL = "22"  # 835 CLP02: takes an earlier payment back
 PREDETERMINATION = "25"  # 835 CLP02: an estimate before treatment; no payment was due
 COST_SHARE = frozenset({"PR-1", "PR-2", "PR-3", "CO-45"})
 """What may stand beside a deductible without making the claim denied: co-insurance, co-payment, the contract's write-off."""
+
+PATIENTS = frozenset({"QC", "IL", "74", "GB"})
+"""835 NM101: the patient, the subscriber, either of them as the payer corrects it, another plan's subscriber."""
 
 
 @dataclass(frozen=True)
@@ -148,14 +171,15 @@ class Check:
 
 @dataclass(frozen=True)
 class Remittance:
-    """An 835 file. `unreadable` is a sentence where it is no 835, or an empty one."""
+    """An 835 file. `unreadable` is a sentence where it is no 835, or an empty one. `patients` as in a Batch."""
 
     checks: tuple[Check, ...]
     problems: tuple[Problem, ...]
     unreadable: str = ""
+    patients: frozenset[str] = frozenset()
 
 
-def read(text: str) -> Remittance:
+def read(text: str, seal: Seal = unnamed) -> Remittance:
     """The checks of an 835's text and what is wrong with it. Never raises on bad input."""
     file = x12.read(text)
     sets = [s for s in file.sets if s.code == "835"]
@@ -163,6 +187,7 @@ def read(text: str) -> Remittance:
         return Remittance((), (), _not_an_835(file))
     problems = list(file.problems)
     checks: list[Check] = []
+    names: list[str] = []
     seen: set[tuple[tuple[str, ...], ...]] = set()
     for one in file.sets:
         if one.code != "835":
@@ -173,12 +198,12 @@ def read(text: str) -> Remittance:
             problems.append(Problem(f"segment {one.segments[0].number}", "the same set again: read once"))
             continue
         seen.add(content)
-        check, said = _Reading(one).check()
+        check, said = _Reading(one, names=names).check()
         problems += said
         if check is not None:
             checks.append(check)
     empty = "" if checks else "This 835 holds no payment: BPR, TRN and CLP are all missing."
-    return Remittance(tuple(checks), tuple(problems), empty)
+    return Remittance(tuple(checks), tuple(problems), empty, sealed(names, seal))
 
 
 def summary(remittance: Remittance) -> Iterator[dict[str, object]]:
@@ -200,9 +225,9 @@ def summary(remittance: Remittance) -> Iterator[dict[str, object]]:
         }
 
 
-def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Connector:
+def connect(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str, seal: Seal = unnamed) -> Connector:
     """A feed of ERA files. Options: path, files (patterns), as_of ("isa", "modified", "name:FORMAT"). raises ConnectorError"""
-    return _feed(options, home, zone)
+    return _feed(options, home, zone, seal)
 
 
 def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple[Kind, ...]:
@@ -212,11 +237,11 @@ def kinds(options: Mapping[str, object], *, home: Path, zone: ZoneInfo) -> tuple
 
 def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site: str) -> Iterator[dict[str, object]]:
     """See connectors.describe; with one line "check" for each payment."""
-    feed = _feed(options, home, zone)
+    feed = _feed(options, home, zone, counted())
     found: dict[str, Remittance] = {}
 
     def read_and_keep(file: files.File, data: bytes) -> list[Batch]:
-        found[file.name] = read_bytes(data)
+        found[file.name] = read_bytes(data, feed.seal)
         return feed.batches(file, found[file.name])
 
     for batch in files.fetch(feed.path, feed.patterns, None, "era", feed.order, read_and_keep):
@@ -225,19 +250,19 @@ def describe(options: Mapping[str, object], *, home: Path, zone: ZoneInfo, site:
             yield from ({"name": batch.name} | check for check in summary(found.pop(batch.name)))
 
 
-def _feed(options: Mapping[str, object], home: Path, zone: ZoneInfo) -> Era835:
+def _feed(options: Mapping[str, object], home: Path, zone: ZoneInfo, seal: Seal) -> Era835:
     try:
         as_of = files.check_as_of(options.get("as_of", "isa"), ("isa",))
     except ValueError as error:
         raise ConnectorError(f"The feed's option 'as_of' {error}.") from None
-    return Era835(files.option_path(options, "path", home), files.option_patterns(options, ("*",)), as_of, zone)
+    return Era835(files.option_path(options, "path", home), files.option_patterns(options, ("*",)), as_of, zone, seal)
 
 
-def read_bytes(data: bytes) -> Remittance:
+def read_bytes(data: bytes, seal: Seal = unnamed) -> Remittance:
     """As `read`, from a file's bytes. Never raises on bad input."""
     if what := files.foreign(data):
         return Remittance((), (), f"This is not an 835: it is {what}.")
-    return read(text_of(data))
+    return read(text_of(data), seal)
 
 
 def text_of(data: bytes) -> str:
@@ -255,12 +280,13 @@ class Era835:
     patterns: tuple[str, ...]
     as_of: str
     zone: ZoneInfo
+    seal: Seal = unnamed
     name: str = NAME
 
     def fetch(self, cursor: str | None) -> Iterator[Batch]:
         """See Connector.fetch. Two batches for each file, "era" and then "claim", with one hash."""
         return files.fetch(
-            self.path, self.patterns, cursor, "era", self.order, lambda f, data: self.batches(f, read_bytes(data))
+            self.path, self.patterns, cursor, "era", self.order, lambda f, data: self.batches(f, read_bytes(data, self.seal))
         )
 
     def order(self, file: files.File) -> datetime:
@@ -286,7 +312,7 @@ class Era835:
             as_of = self._moment(file, remittance.checks)
         except ValueError as error:
             return [files.quarantined(file, "era", "delta", str(error))]
-        return [_era_batch(remittance, as_of), _claim_batch(remittance, as_of)]
+        return [replace(_era_batch(remittance, as_of), patients=remittance.patients), _claim_batch(remittance, as_of)]
 
 
 # --- one set -------------------------------------------------------------------------------------------------------------
@@ -316,6 +342,7 @@ class _Reading:
     produced: x12.Segment | None = None
     payer: str = ""
     sums: bool = True
+    names: list[str] = field(default_factory=list)
 
     def check(self) -> tuple[Check | None, list[Problem]]:
         """The check of this set, or None where there is nothing in it; and what is wrong with it."""
@@ -344,6 +371,8 @@ class _Reading:
                     self.payer = self.payer or segment[4]
             case "LX":
                 self._close_claim()
+            case "NM1" if segment[1] in PATIENTS and segment[2] != "2":  # 2: no person
+                self.names.append(f"{_spelled(segment[3])}, {_spelled(segment[4])} {_spelled(segment[5])}")
             case "CLP":
                 self._close_claim()
                 self.current = _Open(segment)
@@ -492,6 +521,14 @@ class _Reading:
 
     def _say(self, segment: x12.Segment, what: str) -> None:
         self.problems.append(Problem(f"segment {segment.number}", what))
+
+
+def _spelled(text: str) -> str:
+    """A name's element. X12 is ASCII and read byte by byte; a payer that writes UTF-8 all the same is understood."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def _denied(charge_cents: int, paid_cents: int, adjustments: Iterable[Adjustment]) -> bool:

@@ -349,6 +349,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("word"),
     )
     op.create_table(
+        "patient_mark",
+        sa.Column("mark", sa.String(), nullable=False),
+        sa.Column("feed", sa.String(), nullable=False),
+        sa.Column("seen_on", sa.Date(), nullable=False),
+        sa.PrimaryKeyConstraint("mark", "feed"),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
         "press_seen",
         sa.Column("key", sa.String(), nullable=False),
         sa.Column("person", sa.String(), nullable=False),
