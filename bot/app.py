@@ -696,12 +696,20 @@ class Holdfast:
 
     # --- running ---------------------------------------------------------------------------------------------------------
 
+    def _read_passages(self) -> None:
+        """Make the search ready before somebody asks: else the first answers after a start are by words alone."""
+        try:
+            self.library.ready(self.now(), 0)
+        except Exception:
+            log.exception("the search was not made ready before a question")
+
     @contextmanager
     def talking(self) -> Iterator[None]:
         """Listen to the chat services and answer, in threads, until the block ends; what is under way is ended first."""
         stop = threading.Event()
         if self.pen:  # its provider's package takes seconds to load, which are no asker's
             threading.Thread(target=self.pen.model.warm, name="warming", daemon=True).start()
+        threading.Thread(target=self._read_passages, name="reading", daemon=True).start()
         crew = [threading.Thread(target=self._answer, args=(stop,), name=f"worker {n}") for n in range(self.settings.workers)]
         for worker in crew if self.chats else ():
             worker.start()

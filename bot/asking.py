@@ -268,7 +268,7 @@ def _nothing(turn: _Turn) -> Refusal:
 def _shown(turn: _Turn, found: Found, ref: str = "", mine: Sequence[NudgeView] = ()) -> Reply:
     notes = [*turn.notes, *replies.searched_for(found.instead)]
     if found.degraded:
-        notes.append(say("I search by words only just now: the index is being rebuilt. Ask again later if this misses."))
+        notes.append(say("I search by words only just now, until the index is ready. Ask again in a minute if this misses."))
     if isinstance(found, Answer):
         return _answer(turn, found, ref, mine, notes)
     owner = owner_of(turn.house, turn.person, found.owner, turn.at)

@@ -50,6 +50,14 @@ FURTHER_FROM = 0.6
 MAX_QUESTION = 4_000
 
 
+def lead(text: SopText) -> SopText:
+    """The first paragraph, verbatim; where that only announces what follows (it ends in a colon), what follows as well."""
+    first, _, rest = text.partition("\n\n")
+    if rest and first.rstrip().endswith(":"):
+        first = text[: len(first) + 2 + len(rest.split("\n\n", 1)[0])]
+    return SopText(first)
+
+
 @dataclass(frozen=True)
 class LiveStep:
     """One step of one published version, ready to be quoted."""
@@ -80,7 +88,7 @@ class LiveStep:
     @property
     def lead(self) -> SopText:
         """Its first paragraph, verbatim, which stands alone: what a nudge has room for."""
-        return SopText(self.text.split("\n\n", 1)[0])
+        return lead(self.text)
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,7 @@ class Quote:
     @property
     def lead(self) -> SopText:
         """Its first paragraph, verbatim, which stands alone."""
-        return SopText(self.text.split("\n\n", 1)[0])
+        return lead(self.text)
 
 
 @dataclass(frozen=True)

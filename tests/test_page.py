@@ -21,11 +21,11 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from bot import signin
-from bot.chat import Card, Receipt, SendError, Wording
+from bot.chat import Card, Receipt, SendError, Source, Wording
 from bot.platforms.console import Console, clean
 from bot.platforms.console.page import CannotServe, Page, serve
 from bot.signin import SignedIn
-from tests.desk import START, FakeDesk
+from tests.desk import START, STEP, FakeDesk
 
 ROOT = Path(__file__).parent.parent
 CONSOLE = ROOT / "bot" / "platforms" / "console"
@@ -268,6 +268,18 @@ def test_a_question_is_answered_below_it_with_its_source(client: TestClient) -> 
     assert status == 200
     assert page.index("What about a denial?") < page.index("Work every denial within 48 hours")
     assert page.index("Work a denial within 48 hours:") < page.rindex("Billing and claims playbook v1")
+
+
+def test_a_step_is_shown_without_the_signs_of_its_markdown(client: TestClient, desk: FakeDesk) -> None:
+    """Lost: a hygienist reads stars, and lines that break in the middle of a sentence."""
+    quote = Wording("Pack only **dry**, clean\ninstruments <b>.\n\n- **Who:** Dental assistant\n- **If** wet, **then** repack")
+    source = Source(STEP.sop, 1, STEP.step, quote, title=STEP.title)
+    desk.console.reply("bea", Card("answer", Wording("Pack"), Wording("Put an indicator\ninside."), sources=(source,)))
+    page = client.get("./").text
+    assert "<p>Put an indicator inside.</p>" in page
+    assert "**" not in page
+    assert "Pack only <strong>dry</strong>, clean instruments &lt;b&gt;." in page
+    assert "- <strong>Who:</strong> Dental assistant\n- <strong>If</strong> wet" in page
 
 
 def test_a_press_replaces_the_card_where_it_is(client: TestClient, desk: FakeDesk) -> None:
