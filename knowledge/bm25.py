@@ -47,10 +47,12 @@ class Cut:
         return frozenset(map(self.words.__getitem__, {n for part in parts for n in part.tolist()}))
 
     def _numbered(self, text: str) -> list[int]:
-        said = spoken(text)
-        numbers = [self._number(word) for word in stems(said)]
-        self.forms.update(zip(said, numbers, strict=True))
-        return numbers
+        return [self.forms[word] if word in self.forms else self._formed(word) for word in spoken(text)]
+
+    def _formed(self, word: str) -> int:
+        (stem,) = stems([word])
+        self.forms[word] = number = self._number(stem)
+        return number
 
     def _number(self, word: str) -> int:
         number = self.numbers.get(word)

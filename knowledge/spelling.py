@@ -56,7 +56,7 @@ class Spelling:
 
         def meant(found: re.Match[str]) -> str:
             word = found[0].lower()
-            if len(word) < self.LEAST or _named(found, text) or seen(word) or _known(word):
+            if len(word) < self.LEAST or word in _english() or _named(found, text) or seen(word) or _known(word):
                 return found[0]
             nearest = self._nearest(word, seen)
             best = written(nearest) if nearest else None
@@ -136,29 +136,39 @@ class _Near:
     def __init__(self, words: Collection[str]) -> None:
         self._words = list(words)
         self._letters, self._lengths = _counted(self._words)
+        self._has = _has(self._letters)
 
     def within(self, word: str, most: int) -> list[tuple[int, str]]:
         """Those that at most so many slips lie between: a letter too many, missing, wrong, or two letters swapped."""
         import numpy as np
 
-        (letters,), _ = _counted([word])
-        more = self._letters.astype(np.int16) - letters
+        letters, _ = _counted([word])
+        some = np.flatnonzero(
+            (np.bitwise_count(self._has ^ _has(letters)[0]) <= 2 * most) & (abs(self._lengths - min(len(word), 99)) <= most)
+        )
+        more = self._letters[some] - letters
         apart = np.maximum(more.clip(min=0).sum(axis=1), (-more).clip(min=0).sum(axis=1))
-        return [
-            (slips, self._words[n])
-            for n in np.flatnonzero(apart <= most).tolist()
-            if (slips := between(word, self._words[n])) <= most
-        ]
+        near = [(between(word, self._words[n]), self._words[n]) for n in some[apart <= most].tolist()]
+        return [(slips, other) for slips, other in near if slips <= most]
 
 
-def _counted(words: Collection[str]) -> tuple[NDArray[np.int8], NDArray[np.int64]]:
+def _counted(words: Collection[str]) -> tuple[NDArray[np.int8], NDArray[np.int8]]:
     """How often each word has each letter, (words, 26); and how long each is."""
     import numpy as np
 
     lengths = np.array([len(word) for word in words], dtype=np.int64)
     written = np.frombuffer("".join(words).encode("ascii"), dtype=np.uint8).astype(np.int64) - ord("a")
     places = np.repeat(np.arange(len(words)), lengths) * 26 + written
-    return np.bincount(places, minlength=26 * len(words)).reshape(-1, 26).astype(np.int8), lengths
+    counts = np.bincount(places, minlength=26 * len(words)).reshape(-1, 26)
+    return counts.clip(max=99).astype(np.int8), lengths.clip(max=99).astype(np.int8)
+
+
+def _has(letters: NDArray[np.int8]) -> NDArray[np.uint32]:
+    """Which letters each word has, a bit each: one slip changes two of them at most."""
+    import numpy as np
+
+    bits: NDArray[np.uint32] = ((letters > 0) * (np.uint32(1) << np.arange(26, dtype=np.uint32))).sum(axis=1, dtype=np.uint32)
+    return bits
 
 
 def between(one: str, other: str) -> int:
