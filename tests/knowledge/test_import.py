@@ -12,10 +12,11 @@ from sqlalchemy import Engine
 
 from bot import records
 from bot.__main__ import main
-from knowledge import tables
+from knowledge import index, sops, tables
 from knowledge.intake import FileReport
 from knowledge.library import Library
 from tests.knowledge.word import docx, level, lists, p, run
+from tests.test_library import sop
 
 NOW = datetime(2026, 3, 2, 15, 0, tzinfo=UTC)
 STEPS = (
@@ -120,3 +121,21 @@ def test_the_command_prints_the_report_and_shows_what_will_be_read(
     assert "published as refunds version 1" in capsys.readouterr().out
     assert main(["sop", "show", "nothing"]) == 1
     assert "no SOP nothing" in capsys.readouterr().err
+
+
+def test_what_a_step_is_asked_as_is_shown_to_its_approver_and_survives_the_way_out_and_in(
+    home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Lost: an author's questions are approved unseen, or left behind when the SOP is taken elsewhere."""
+    file = tmp_path / "era.md"
+    file.write_text(sop(text='Asked as: "where does the blue folder go"\n\nPost it.'), "utf-8")
+    assert main(["ingest", str(file)]) == 0
+    capsys.readouterr()
+    assert main(["sop", "show", "era", "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert [(step["text"], step["asked"]) for step in shown["steps"]] == [("Post it.", ["where does the blue folder go"])]
+    assert main(["sop", "show", "era"]) == 0
+    assert 'Asked as: "where does the blue folder go"' in capsys.readouterr().out
+    again = sops.parse(shown["text"], "era.md")
+    assert again.sha256 == shown["sha256"]
+    assert {cut.asked for cut in index.cuts(again)} == {("where does the blue folder go",)}
