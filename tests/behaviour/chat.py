@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import pytest
-
 from bot.chat import Card
+from tests.behaviour.platforms import LACK
 from tests.behaviour.small import Small
 
 
@@ -80,7 +79,7 @@ class ConsoleChat:
         return shown(card)
 
     def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
-        pytest.skip("the page has no channels")
+        raise NotImplementedError(LACK["channels"]["console"])
 
     def send(self, person: str, name: str, data: bytes) -> Shown:
         with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""The practice and the chat of one test, on every platform. A new one adds its name to `NAMES` and its driver to `DRIVERS`."""
+"""The practice and the chat of one test, on every platform. A new one adds its driver to `DRIVERS`, its name to `platforms`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pytest
 
 from tests.behaviour import ledgers
 from tests.behaviour.chat import Chat, ConsoleChat
+from tests.behaviour.platforms import having
 from tests.behaviour.slack import PEOPLE, on_fake_slack, on_local_slack
 from tests.behaviour.small import Opens, Small
 from tests.behaviour.teams import on_teams
@@ -18,14 +19,6 @@ from tests.fakes import local_slack
 from tests.fakes.local_slack import LocalSlack
 from tests.fakes.slack import Mode
 
-NAMES = [
-    "console",
-    "slack-http",
-    "slack-socket",
-    pytest.param("local-slack-http", marks=pytest.mark.stand_in),
-    pytest.param("local-slack-socket", marks=pytest.mark.stand_in),
-    "teams",
-]
 Driver = Callable[[Opens], AbstractContextManager[Chat]]
 _PASSED = pytest.StashKey[bool]()
 
@@ -35,7 +28,7 @@ def small(opens: Opens) -> Small:
     return opens()
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=having())
 def chat(request: pytest.FixtureRequest, opens: Opens, ledger_folder: Path) -> Iterator[Chat]:
     """The chat of a practice, on each platform. A test that passed must have left the same ledger on all of them."""
     name: str = request.param

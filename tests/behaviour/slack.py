@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, Protocol
 
-import pytest
 from starlette.applications import Starlette
 
 from bot.platforms.slack.blocks import read_value
 from bot.records import Delivery
 from tests.behaviour.chat import Shown
+from tests.behaviour.platforms import LACK
 from tests.behaviour.small import PRACTICE, Opens, Small
 from tests.fakes import slack as fake_slack
 from tests.fakes.local_slack import LocalSlack
@@ -74,8 +74,7 @@ class SlackChat:
         return self._shown(person, fresh[-1])
 
     def ask_among(self, person: str, others: Sequence[str], words: str) -> tuple[str, str]:
-        if not isinstance(self.slack, Slack):
-            pytest.skip("local-slack makes no channels by its control API")
+        assert isinstance(self.slack, Slack), LACK["channels"]["local-slack-http"]
         user, dm = _at(person, self.slack)
         channel = self.slack.channel("front-desk", [user, *(_ACCOUNTS[other] for other in others)])
         before = {each["ts"] for each in self.slack.seen_by(user, dm)}
@@ -90,8 +89,7 @@ class SlackChat:
     def send(self, person: str, name: str, data: bytes) -> Shown:
         user, dm = _at(person, self.slack)
         before = {message["ts"] for message in self.slack.seen_by(user, dm)}
-        if not isinstance(self.slack, Slack):
-            pytest.skip("local-slack shares no files by its control API")
+        assert isinstance(self.slack, Slack), LACK["files"]["local-slack-http"]
         self.slack.share(user, dm, name, data)
         self.small.holdfast.work()
         fresh = [each for each in self._messages(person) if each["ts"] not in before]

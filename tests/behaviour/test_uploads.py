@@ -17,6 +17,7 @@ from bot.inbox import LEASE
 from bot.records import Incoming, read
 from knowledge import tables
 from tests.behaviour.chat import Chat
+from tests.behaviour.platforms import having
 from tests.behaviour.slack import on_fake_slack
 from tests.behaviour.small import Opens, Small
 from tests.behaviour.teams import TeamsChat, on_teams
@@ -44,6 +45,7 @@ def drafts(small: Small) -> list[tuple[str, int, str]]:
     return sorted((row.sop, row.version, row.added_by) for row in rows)
 
 
+@pytest.mark.parametrize("chat", having("files"), indirect=True)
 def test_a_file_becomes_a_draft_and_its_sender_is_told_what_became_of_it(chat: Chat) -> None:
     """Lost: whoever writes SOPs needs a terminal; or a file that was sent in chat is quoted to people unread."""
     said = chat.send("mona", "Opening the office.docx", WORD)
@@ -64,6 +66,7 @@ def test_a_file_becomes_a_draft_and_its_sender_is_told_what_became_of_it(chat: C
     assert chat.small.verify().ok
 
 
+@pytest.mark.parametrize("chat", having("files"), indirect=True)
 def test_the_same_file_again_is_the_same_draft(chat: Chat) -> None:
     """Lost: whoever is not sure whether it arrived leaves three drafts behind."""
     first = chat.send("bea", "opening.md", OPENING)
@@ -74,6 +77,7 @@ def test_the_same_file_again_is_the_same_draft(chat: Chat) -> None:
     assert len(chat.small.events("sop file sent")) == 2
 
 
+@pytest.mark.parametrize("chat", having("files"), indirect=True)
 def test_who_may_not_is_told_so_kindly_and_nothing_is_opened(chat: Chat) -> None:
     """Lost: anybody with an account writes the practice's rules, or hears nothing when they try."""
     said = chat.send("rae", "Opening the office.docx", WORD)
@@ -83,6 +87,7 @@ def test_who_may_not_is_told_so_kindly_and_nothing_is_opened(chat: Chat) -> None
     assert refused.actor == "rae"
 
 
+@pytest.mark.parametrize("chat", having("files"), indirect=True)
 def test_a_file_that_cannot_be_read_is_answered_with_what_to_do(chat: Chat) -> None:
     """Lost: a file goes into the chat and nothing ever comes of it."""
     legacy = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
@@ -99,6 +104,7 @@ def test_a_file_that_cannot_be_read_is_answered_with_what_to_do(chat: Chat) -> N
     assert drafts(chat.small) == []
 
 
+@pytest.mark.parametrize("chat", having("files"), indirect=True)
 def test_an_archive_is_reported_file_by_file(chat: Chat) -> None:
     """Lost: of twenty SOPs in one archive nobody knows which arrived."""
     packed = io.BytesIO()

@@ -8,6 +8,7 @@ import pytest
 
 from knowledge import embedding
 from tests.behaviour.chat import Chat
+from tests.behaviour.platforms import having
 from tests.behaviour.small import PUBLISHED, Small
 from tests.fakes.embedding import Words
 from tests.fakes.serving import wait_for
@@ -71,6 +72,7 @@ def test_a_core_sop_and_the_addendum_of_ones_own_site_are_both_stated(chat: Chat
     assert "Both hold" not in at_pine.facts and "locked room" not in at_pine.all and "Harbor" not in at_pine.all
 
 
+@pytest.mark.parametrize("chat", having("channels"), indirect=True)
 def test_a_channel_reads_what_everybody_in_it_may_and_the_rest_goes_to_the_asker(chat: Chat) -> None:
     """Lost: a question in the team's channel tells the whole team what is for the manager alone."""
     publish(chat.small, CORE, SAFE)
@@ -81,6 +83,7 @@ def test_a_channel_reads_what_everybody_in_it_may_and_the_rest_goes_to_the_asker
     assert not any(title in everybody for title in closed), "the six starter SOPs are not for every role"
 
 
+@pytest.mark.parametrize("chat", having("channels"), indirect=True)
 def test_the_addendum_of_a_site_goes_to_the_asker_alone(chat: Chat) -> None:
     """Lost: half an answer in the channel, and who works at Harbor never hears of the rest; or all sites read Harbor's."""
     publish(chat.small, CORE, ADDENDUM)
@@ -89,6 +92,7 @@ def test_the_addendum_of_a_site_goes_to_the_asker_alone(chat: Chat) -> None:
     assert "locked room" in alone and "not everybody there may read it" in alone
 
 
+@pytest.mark.parametrize("chat", having("channels"), indirect=True)
 def test_what_the_manager_alone_may_read_stays_out_of_the_channel(chat: Chat) -> None:
     """Lost: as above, the other way round."""
     publish(chat.small, CORE, SAFE)
@@ -97,6 +101,7 @@ def test_what_the_manager_alone_may_read_stays_out_of_the_channel(chat: Chat) ->
     assert "opened by two people" in alone
 
 
+@pytest.mark.parametrize("chat", having("channels"), indirect=True)
 def test_who_may_not_read_it_is_not_told_by_a_channel_either(chat: Chat) -> None:
     """Lost: somebody reads in company what they may not read alone."""
     publish(chat.small, CORE, SAFE)
