@@ -66,8 +66,8 @@ class Settings:
     """SLACK_TEAMS: the ids (T…) of the workspaces that belong to this organisation, by commas; needed with SLACK_CLIENT_ID."""
     slack_api_url: str = "https://slack.com/api/"
     """SLACK_API_URL: where Slack's Web API is; a local stand-in for trying things out."""
-    slack_pool: int = 20
-    """SLACK_POOL: how many requests of Slack are received at once (1 to 200)."""
+    slack_pool: int = 60
+    """SLACK_POOL: how many requests of Slack are received at once (1 to 200); those that wait for the database wait together."""
     teams_client_id: str = ""
     """TEAMS_CLIENT_ID: the bot's application (client) id."""
     teams_client_secret: str = field(default="", repr=False)
@@ -187,7 +187,7 @@ def _slack(env: Mapping[str, str]) -> dict[str, Any]:
         "slack_bot_token": token, "slack_app_token": app, "slack_signing_secret": secret, "slack_client_id": client,
         "slack_client_secret": env.get("SLACK_CLIENT_SECRET", ""), "slack_api_url": api.rstrip("/") + "/",
         "slack_teams": teams,
-        "slack_pool": int(_number(env, "SLACK_POOL", 20, 1, 200)),
+        "slack_pool": int(_number(env, "SLACK_POOL", 60, 1, 200)),
     }  # fmt: skip
 
 
