@@ -67,7 +67,7 @@ class Settings:
     slack_api_url: str = "https://slack.com/api/"
     """SLACK_API_URL: where Slack's Web API is; a local stand-in for trying things out."""
     slack_pool: int = 60
-    """SLACK_POOL: how many requests of Slack are received at once (1 to 200); while the database is held, all of them wait as one."""
+    """SLACK_POOL: how many requests of Slack are received at once (1 to 200); while the database is held they wait as one."""
     teams_client_id: str = ""
     """TEAMS_CLIENT_ID: the bot's application (client) id."""
     teams_client_secret: str = field(default="", repr=False)
